@@ -1,0 +1,67 @@
+"""Creates the stack's buckets and puts the sample documents into the first of them.
+
+LocalStack runs this inside its own process each time it has started. What is there already stays as it is.
+"""
+
+import mimetypes
+import os
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+SAMPLES = Path(os.environ.get("SAMPLES_DIR", "/etc/localstack/samples"))
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+
+
+def ensure_bucket(s3, name: str) -> None:
+    """Create the bucket unless there is one of that name."""
+    try:
+        s3.head_bucket(Bucket=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "404":
+            raise
+    else:
+        return
+    s3.create_bucket(Bucket=name)
+    print(f"Bucket {name} created.")  # noqa: T201
+
+
+def ensure_object(s3, bucket: str, path: Path) -> None:
+    """Upload the file under its own name unless the bucket has an object of that name."""
+    kind = (
+        DOCX if path.suffix == ".docx" else mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    )
+    try:
+        s3.put_object(Bucket=bucket, Key=path.name, Body=path.read_bytes(), ContentType=kind, IfNoneMatch="*")
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "PreconditionFailed":
+            raise
+        return
+    print(f"Sample document s3://{bucket}/{path.name} uploaded.")  # noqa: T201
+
+
+def main() -> None:
+    """Buckets first, then the samples."""
+    s3 = boto3.client(
+        "s3",
+        endpoint_url="http://127.0.0.1:4566",
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106 - what LocalStack takes for its default account
+        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 2}),
+    )
+    documents = os.environ.get("DOCUMENTS_BUCKET") or "documents"
+    for bucket in (
+        documents,
+        os.environ.get("WORK_BUCKET") or "work",
+        os.environ.get("RESULTS_BUCKET") or "results",
+    ):
+        ensure_bucket(s3, bucket)
+    for path in sorted(SAMPLES.iterdir() if SAMPLES.is_dir() else ()):
+        if path.is_file():
+            ensure_object(s3, documents, path)
+
+
+main()
