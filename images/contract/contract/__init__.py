@@ -1,0 +1,43 @@
+"""The contract between the function and the worker, in one place.
+
+What a job is (:mod:`contract.job`), the steps it goes through and the ids of their promises
+(:mod:`contract.ids`), how it ends badly (:mod:`contract.faults`) and what a worker writes into a
+promise for a status call to read (:mod:`contract.records`). Both images carry this package; neither
+side spells an id, a step or a code of its own.
+"""
+
+from contract.faults import FAULTS, Fault
+from contract.ids import (
+    WORKER_GROUP,
+    approval_id,
+    attempt_of,
+    cleanup_id,
+    try_id,
+    job_id_of,
+    root_id,
+    step_id,
+    steps_of,
+)
+from contract.job import JOB_ID, Job, JobType, Verdict
+from contract.records import Resume, failure_of, failure_text
+
+__all__ = [
+    "FAULTS",
+    "JOB_ID",
+    "WORKER_GROUP",
+    "Fault",
+    "Job",
+    "JobType",
+    "Resume",
+    "Verdict",
+    "approval_id",
+    "attempt_of",
+    "cleanup_id",
+    "failure_of",
+    "failure_text",
+    "try_id",
+    "job_id_of",
+    "root_id",
+    "step_id",
+    "steps_of",
+]
