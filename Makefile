@@ -1,0 +1,73 @@
+# The verbs of the stack. Each is a script in bin/, so that this page stays a table of contents.
+# Settings are given on the command line (make up API_PORT=0), in the environment, or in .env.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+# What is given on the command line reaches the scripts as environment variables; make's own stay out.
+MAKEFLAGS += --no-print-directory
+
+##@ The stack
+
+.PHONY: up
+up: ## Start the stack, setting up whatever this machine lacks
+	@bin/up
+
+.PHONY: down
+down: ## Stop the stack; jobs and documents are kept
+	@bin/down
+
+.PHONY: reset
+reset: ## Stop the stack and forget its jobs and documents
+	@bin/reset
+
+.PHONY: logs
+logs: ## Follow the logs (use S=worker for one service)
+	@bin/logs $(S)
+
+.PHONY: status
+status: ## Show what runs, where, and which server holds the jobs
+	@bin/status
+
+.PHONY: submit
+submit: ## Send a sample document and follow it to the end (use D=s3://documents/… T=contract|invoice|report)
+	@bin/submit $(D) $(T)
+
+.PHONY: doctor
+doctor: ## Check this machine without changing anything
+	@bin/doctor
+
+##@ Tests
+
+.PHONY: test
+test: ## Run the unit tests inside the images (use T=worker for one image)
+	@bin/test $(T)
+
+.PHONY: itest
+itest: ## Run the integration tests on a copy of the stack (use T=tests/integration/… for some)
+	@bin/itest $(T)
+
+.PHONY: check
+check: ## Check format, lint, types, shell and Dockerfiles
+	@bin/check
+
+.PHONY: bench
+bench: ## Run the benchmarks (use B=name for one)
+	@bin/bench $(B)
+
+##@ Housekeeping
+
+.PHONY: format
+format: ## Format the Python code
+	@bin/format
+
+.PHONY: lock
+lock: ## Resolve the dependencies of every image anew into its requirements.lock
+	@bin/lock
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@ / {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,214 @@
+# What `make up` provides where a machine lacks it. Each says what it does and why, and leaves nothing half-built.
+# shellcheck shell=bash disable=SC2034
+
+# provide_engine: the distribution's own package, where we may install it.
+provide_engine() {
+    if ! is_debian || ! is_root; then
+        is_debian && PROBLEM="there is no docker command; install the engine (sudo apt-get install docker.io), then run this again."
+        return 1
+    fi
+    say "Installing Docker Engine (docker.io, docker-cli): there is none"
+    # docker-cli is a package of its own since Debian 13; elsewhere docker.io holds the command.
+    apt_install docker.io || {
+        PROBLEM="the package docker.io could not be installed (apt-get said why, above); install Docker Engine by hand, then run this again."
+        return 1
+    }
+    command -v docker >/dev/null || apt_install docker-cli || {
+        PROBLEM="the package docker-cli could not be installed (apt-get said why, above)."
+        return 1
+    }
+    check_docker_answers || provide_engine_start
+}
+
+# provide_engine_start: only for an engine of this machine, and only as root.
+provide_engine_start() {
+    is_root && [ -z "${DOCKER_HOST-}" ] && command -v dockerd >/dev/null || return 1
+    say "Starting Docker Engine: it is installed and does not answer"
+    if [ -d /run/systemd/system ]; then
+        systemctl start docker >/dev/null 2>&1 || true
+    elif command -v service >/dev/null && service docker status >/dev/null 2>&1 || [ -x /etc/init.d/docker ]; then
+        service docker start >/dev/null 2>&1 || true
+    fi
+    local tries
+    for tries in $(seq 60); do
+        check_docker_answers && return
+        [ "$tries" -lt 60 ] && sleep 0.5
+    done
+    PROBLEM="Docker Engine is installed and does not start; see journalctl -u docker (or /var/log/docker.log)."
+    return 1
+}
+
+# ---------------------------------------------------------------- packages of a distribution, unpacked and not installed
+
+# debian_mirror: where this machine's apt has Debian from; DEBIAN_MIRROR where its distribution is another one.
+debian_mirror() {
+    local mirror
+    mirror=$(setting DEBIAN_MIRROR)
+    # shellcheck disable=SC2016  # apt's own variables
+    [ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(CREATED_BY) $(ORIGIN) $(CODENAME) $(REPO_URI)' 2>/dev/null |
+        awk -v code="$(os_release VERSION_CODENAME)" '$1 == "Packages" && $2 == "Debian" && $3 == code {print $4; exit}')
+    if [ -z "$mirror" ]; then
+        # apt knows its sources' names only after an update: read the files themselves.
+        mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list 2>/dev/null |
+            grep -Eo 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ')
+    fi
+    printf '%s' "${mirror%/}"
+}
+
+DEBIAN_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# trixie_apt FOLDER ARGUMENT…: apt-get on Debian 13's packages, with lists of its own; the machine's are untouched.
+trixie_apt() {
+    local folder=$1
+    shift
+    mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial"
+    printf 'Types: deb\nURIs: %s\nSuites: trixie\nComponents: main\nSigned-By: %s\n' \
+        "$(debian_mirror)" "$DEBIAN_KEYRING" >"$folder/trixie.sources"
+    apt-get -qq -o Dir::Etc::sourcelist="$folder/trixie.sources" -o Dir::Etc::sourceparts=/dev/null \
+        -o Dir::State::lists="$folder/lists" -o Dir::Cache="$folder/cache" \
+        -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false -o Acquire::Languages=none \
+        -o APT::Sandbox::User=root "$@"
+}
+
+# provide_plugin compose|buildx: into ~/.docker/cli-plugins, from the first package that has it; no root needed.
+provide_plugin() {
+    local plugin=$1 work package packages target
+    is_debian || return 1
+    case $plugin in
+        compose) packages='docker-compose-plugin docker-compose-v2' ;;
+        buildx) packages='docker-buildx-plugin docker-buildx' ;;
+    esac
+    say "Fetching the docker $plugin plugin into ~/.docker/cli-plugins: this machine has none (or too old a one)"
+    target=${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins
+    work=$(mktemp -d)
+    for package in $packages; do
+        (cd "$work" && apt-get -qq download "$package") >/dev/null 2>&1 && unpack_plugin "$work" "$plugin" "$target" &&
+            check_"$plugin" && { rm -rf "$work"; return; }
+    done
+    if [ -f "$DEBIAN_KEYRING" ] && [ -n "$(debian_mirror)" ]; then
+        if { trixie_apt "$work/apt" update && (cd "$work" && trixie_apt "$work/apt" download "docker-$plugin"); } >"$work/log" 2>&1 &&
+            unpack_plugin "$work" "$plugin" "$target" && check_"$plugin"; then
+            rm -rf "$work"
+            return
+        fi
+        tail -n 3 "$work/log" >&2
+    fi
+    rm -rf "$work"
+    # The check has said what is missing and which package has it.
+    return 1
+}
+
+# unpack_plugin FOLDER PLUGIN TARGET: the plugin out of the downloaded package, in one move.
+unpack_plugin() {
+    local work=$1 plugin=$2 target=$3 file
+    for file in "$work"/*.deb; do
+        [ -e "$file" ] || return 1
+        dpkg -x "$file" "$work/x" && rm -f "$file"
+    done
+    file=$(find "$work/x" -path "*cli-plugins/docker-$plugin" -type f | head -n 1)
+    [ -n "$file" ] || return 1
+    mkdir -p "$target"
+    cp "$file" "$target/.docker-$plugin.new" && chmod 755 "$target/.docker-$plugin.new" &&
+        mv "$target/.docker-$plugin.new" "$target/docker-$plugin"
+}
+
+# ---------------------------------------------------------------- images
+
+# obtain_image IMAGE: here already, or pulled.
+obtain_image() {
+    image_present "$1" && return
+    [ "$(setting REGISTRY auto)" = none ] && return 1
+    local log answer=0
+    log=$(mktemp)
+    # The first word of a pull comes at once or not at all: a registry that is cut off must not hold us up.
+    say "Asking the registry for $1"
+    timeout 600 docker pull "$1" >"$log" 2>&1 || answer=$?
+    if [ "$answer" -ne 0 ]; then
+        note "no: $(tail -n 1 "$log" | cut -c 1-150)"
+    fi
+    rm -f "$log"
+    return "$answer"
+}
+
+# provide_base IMAGE: Debian 13 with Python 3.13, from Debian's packages.
+provide_base() {
+    local image=$1 log
+    if ! is_debian; then
+        PROBLEM="no container registry answers, and the Python base image can be made only on Debian and Ubuntu; load one (docker load) and name it: make up PYTHON_IMAGE=…"
+        return 1
+    fi
+    if ! command -v mmdebstrap >/dev/null; then
+        if ! is_root; then
+            PROBLEM="no container registry answers, so the Python base image must be made here, for which mmdebstrap is missing; run sudo apt-get install mmdebstrap, then this again."
+            return 1
+        fi
+        say "Installing mmdebstrap: no registry answers, so the base image is made from Debian's packages"
+        apt_install mmdebstrap || {
+            PROBLEM="the package mmdebstrap could not be installed (apt-get said why, above); check the network and /etc/apt."
+            return 1
+        }
+    fi
+    if [ ! -f "$DEBIAN_KEYRING" ]; then
+        is_root && apt_install debian-archive-keyring
+        [ -f "$DEBIAN_KEYRING" ] || {
+            PROBLEM="Debian's archive key is missing; run sudo apt-get install debian-archive-keyring, then this again."
+            return 1
+        }
+    fi
+    if [ -z "$(debian_mirror)" ]; then
+        PROBLEM="this machine's apt names no Debian mirror; name one: make up DEBIAN_MIRROR=http://…/debian"
+        return 1
+    fi
+    say "Making the base image $image from Debian 13's packages (about 30 s)"
+    log=$(mktemp)
+    if ! images/base/make "$image" "$(debian_mirror)" "$DEBIAN_KEYRING" 2>"$log"; then
+        grep -E '^(E|W|Err)' "$log" | tail -n 3 >&2
+        rm -f "$log"
+        PROBLEM="the base image could not be made from $(debian_mirror) (mmdebstrap said why, above); check the network, or name another mirror with DEBIAN_MIRROR=…"
+        return 1
+    fi
+    rm -f "$log"
+}
+
+# built_before SERVICE NAME: the target NAME an earlier run chose, if its image is still here.
+built_before() {
+    local target
+    target=$(found "$2")
+    [ -n "$target" ] && image_present "$(setting STACK_IMAGES durable-lambda)/$1-$target" && printf '%s' "$target" || true
+}
+
+# choose_resonate: official or embedded, for RESONATE_SERVER=auto|official|embedded. What holds data already stays.
+choose_resonate() {
+    local wanted kept=
+    wanted=$(setting RESONATE_SERVER auto)
+    volume_present "$(project)_server-official" && kept=official
+    volume_present "$(project)_server-embedded" && kept=${kept:+both}${kept:-embedded}
+    [ "$kept" != bothofficial ] || kept=
+    case $wanted in
+        auto) ;;
+        official | embedded)
+            if [ -n "$kept" ] && [ "$kept" != "$wanted" ]; then
+                fail "RESONATE_SERVER=$wanted, but this stack's jobs are with the $kept server; go on with RESONATE_SERVER=$kept, or forget them with make reset."
+            fi
+            kept=$wanted
+            ;;
+        *) fail "RESONATE_SERVER is '$wanted'; set it to auto, official or embedded." ;;
+    esac
+    # Asked once: where a registry is cut off, asking again would cost every start its time-out.
+    [ -n "$kept" ] || kept=$(built_before server RESONATE_TARGET)
+    if [ "$kept" != embedded ]; then
+        if obtain_image resonatehqio/resonate:v0.9.8 >&2; then
+            kept=official
+        elif [ "$kept" = official ]; then
+            fail "the official Resonate server's image resonatehqio/resonate:v0.9.8 is neither here nor can it be pulled; load it (docker load), or use RESONATE_SERVER=embedded."
+        fi
+    fi
+    printf '%s' "${kept:-embedded}"
+}
+
+# choose_localstack: the official image where it can be had, else the same version from packages.
+choose_localstack() {
+    if [ "$(built_before localstack LOCALSTACK_TARGET)" = packages ]; then
+        printf packages
+    elif obtain_image localstack/localstack:4.14.0 >&2; then printf official; else printf packages; fi
+}
