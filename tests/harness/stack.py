@@ -1,0 +1,236 @@
+"""A copy of the stack for tests: own compose project, own free ports, own volumes."""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+import httpx
+from botocore.config import Config
+from testcontainers.compose import DockerCompose
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: The stack's ports: variable, service, port in the container.
+PORTS = {
+    "API_PORT": ("gateway", 8080),
+    "LAMBDA_PORT": ("gateway", 9000),
+    "RESONATE_PORT": ("server", 8001),
+    "RESONATE_METRICS_PORT": ("server", 9090),
+    "S3_PORT": ("localstack", 4566),
+}
+#: Services a user's jobs run through, in the order a request meets them.
+SERVICES = ("gateway", "lambda", "server", "worker", "localstack")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports nobody listens on now; not 0, for which Docker takes another port at every restart."""
+    holders = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [holder.getsockname()[1] for holder in holders]
+    for holder in holders:
+        holder.close()
+    return ports
+
+
+class Compose(DockerCompose):
+    """`DockerCompose` under a project name and environment files of its own."""
+
+    def __init__(
+        self, project: str, files: Sequence[str], env_files: Sequence[str], services: Sequence[str]
+    ) -> None:
+        self._project = project
+        super().__init__(
+            context=str(ROOT),
+            compose_file_name=list(files),
+            env_file=list(env_files),
+            services=list(services) or None,
+            wait=True,
+        )
+
+    @cached_property
+    def compose_command_property(self) -> list[str]:
+        command: list[str] = list(DockerCompose.compose_command_property.func(self))  # type: ignore[attr-defined]
+        return [*command[:2], "--project-name", self._project, *command[2:]]
+
+
+class Stack:
+    """One running copy of the stack.
+
+    `env` overrides settings of .env.example; `files` are compose files laid over compose.yaml (paths from
+    the repository's root); `services` starts only some (and what they depend on).
+    """
+
+    def __init__(
+        self,
+        project_prefix: str,
+        env: Mapping[str, str] | None = None,
+        files: Sequence[str] = (),
+        services: Sequence[str] = (),
+    ) -> None:
+        self.project = f"{project_prefix}-itest-{secrets.token_hex(4)}"
+        ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        self.settings = {name: str(port) for name, port in ports.items()} | dict(env or {})
+        self.settings["COMPOSE_PROJECT_NAME"] = self.project
+        self._folder = tempfile.TemporaryDirectory(prefix=self.project)
+        own = Path(self._folder.name) / "settings.env"
+        own.write_text("".join(f"{name}={value}\n" for name, value in self.settings.items()))
+        self._compose = Compose(
+            self.project, ["compose.yaml", *files], [str(ROOT / ".env"), str(own)], services
+        )
+        self.api_url = f"http://127.0.0.1:{self.settings['API_PORT']}"
+        self.lambda_url = f"http://127.0.0.1:{self.settings['LAMBDA_PORT']}"
+        self.resonate_url = f"http://127.0.0.1:{self.settings['RESONATE_PORT']}"
+        self.metrics_url = f"http://127.0.0.1:{self.settings['RESONATE_METRICS_PORT']}"
+        self.s3_url = f"http://127.0.0.1:{self.settings['S3_PORT']}"
+
+    # ------------------------------------------------------------ life
+
+    def __enter__(self) -> Self:
+        try:
+            self._compose.start()
+        except subprocess.CalledProcessError as error:
+            report = f"{error.stderr.decode(errors='replace')[-2000:]}\n{self.report()}"
+            self.remove()
+            raise RuntimeError(f"the stack {self.project} did not start:\n{report}") from error
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Take it down with its volumes, whatever state it is in."""
+        for container in self.containers():
+            # A paused container can neither be stopped nor removed.
+            subprocess.run(["docker", "unpause", container], capture_output=True, check=False)
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "2")
+        self._folder.cleanup()
+
+    def compose(self, *arguments: str, check: bool = True, stdin: str | None = None) -> str:
+        """Run `docker compose ARGUMENT…` on this copy; its standard output."""
+        done = subprocess.run(
+            [*self._compose.compose_command_property, *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            input=stdin,
+        )
+        if check and done.returncode != 0:
+            raise RuntimeError(f"docker compose {' '.join(arguments)}: {done.stderr.strip()[-2000:]}")
+        return done.stdout
+
+    # ------------------------------------------------------------ containers
+
+    def containers(self, service: str | None = None) -> list[str]:
+        """Ids of the containers, of all services or one; stopped ones included."""
+        filters = ["--filter", f"label=com.docker.compose.project={self.project}"]
+        if service:
+            filters += ["--filter", f"label=com.docker.compose.service={service}"]
+        return docker("ps", "--all", "--quiet", "--no-trunc", *filters).split()
+
+    def kill(self, service: str) -> None:
+        """kill -9 every container of a service. It stays dead until `start`."""
+        docker("kill", "--signal", "KILL", *self.containers(service))
+
+    def start(self, *services: str) -> None:
+        """Start stopped services and wait until they are healthy."""
+        self.compose("up", "--detach", "--wait", "--no-recreate", "--no-deps", *services)
+
+    def stop(self, *services: str) -> None:
+        """Stop services as a deployment would: SIGTERM, then the grace period."""
+        self.compose("stop", *services)
+
+    def restart(self, service: str) -> None:
+        """kill -9, and up again."""
+        self.kill(service)
+        self.start(service)
+
+    def pause(self, service: str) -> None:
+        docker("pause", *self.containers(service))
+
+    def unpause(self, service: str) -> None:
+        docker("unpause", *self.containers(service))
+
+    def disconnect(self, service: str) -> None:
+        """Cut a service off the network."""
+        for container in self.containers(service):
+            docker("network", "disconnect", f"{self.project}_default", container)
+
+    def connect(self, service: str) -> None:
+        for container in self.containers(service):
+            docker("network", "connect", "--alias", service, f"{self.project}_default", container)
+
+    def logs(self, service: str, tail: int | str = "all") -> str:
+        return self.compose(
+            "logs", "--no-color", "--no-log-prefix", "--tail", str(tail), service, check=False
+        )
+
+    def report(self, services: Sequence[str] = SERVICES, tail: int = 60) -> str:
+        """What a person needs to see why something failed: states, and each service's last words."""
+        parts = [self.compose("ps", "--all", check=False)]
+        for service in services:
+            parts.append(f"--- {service}\n{self.logs(service, tail)}")
+        return "\n".join(parts)
+
+    # ------------------------------------------------------------ clients
+
+    @cached_property
+    def api(self) -> httpx.Client:
+        """Client of the HTTP API."""
+        return httpx.Client(base_url=self.api_url, timeout=35)
+
+    @cached_property
+    def s3(self) -> Any:
+        return self._client("s3", self.s3_url)
+
+    @cached_property
+    def lambda_(self) -> Any:
+        """boto3's client of the Lambda API."""
+        return self._client("lambda", self.lambda_url)
+
+    def _client(self, name: str, url: str) -> Any:
+        # boto3's factory is typed by overloads a name each; a name that varies has none.
+        factory: Any = boto3.client
+        return factory(
+            name,
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(
+                retries={"total_max_attempts": 1}, read_timeout=60, s3={"addressing_style": "path"}
+            ),
+        )
+
+    def resonate(self, kind: str, **data: object) -> dict[str, Any]:
+        """One request to the Resonate server over its wire, version 2026-04-01; its whole answer."""
+        body = {"kind": kind, "head": {"corrId": secrets.token_hex(4), "version": "2026-04-01"}, "data": data}
+        answer: dict[str, Any] = httpx.post(self.resonate_url, json=body, timeout=10).json()
+        return answer
+
+
+def docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"docker {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def inspect(container: str) -> dict[str, Any]:
+    found: list[dict[str, Any]] = json.loads(docker("inspect", container))
+    return found[0]
+
+
+def project_prefix() -> str:
+    """The name all copies of this clone's stack begin with: bin/itest-sweep removes by it."""
+    return os.environ.get("ITEST_PROJECT", "durable-lambda")
