@@ -109,9 +109,8 @@ class Stack:
 
     def remove(self) -> None:
         """Take it down with its volumes, whatever state it is in."""
-        for container in self.containers():
-            # A paused container can neither be stopped nor removed.
-            subprocess.run(["docker", "unpause", container], capture_output=True, check=False)
+        # A paused container can neither be stopped nor removed.
+        self.unpause_all()
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "2")
         self._folder.cleanup()
 
@@ -160,6 +159,10 @@ class Stack:
 
     def unpause(self, service: str) -> None:
         docker("unpause", *self.containers(service))
+
+    def unpause_all(self) -> None:
+        for container in self.containers():
+            subprocess.run(["docker", "unpause", container], capture_output=True, check=False)
 
     def disconnect(self, service: str) -> None:
         """Cut a service off the network."""

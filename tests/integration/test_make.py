@@ -1,0 +1,134 @@
+"""The Makefile's verbs, run as a newcomer runs them: in a fresh clone, beside whatever else runs."""
+
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from harness.stack import PORTS, ROOT, docker, project_prefix
+from harness.waiting import wait_for
+
+
+class Clone:
+    """A clone of this repository with a stack of its own name on any free ports."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.project = f"{project_prefix()}-itest-{secrets.token_hex(4)}"
+        self.settings = dict.fromkeys(PORTS, "0") | {"COMPOSE_PROJECT_NAME": self.project}
+
+    def make(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["make", *arguments],
+            cwd=self.folder,
+            env=os.environ | self.settings | settings,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=280,
+        )
+
+    def leftovers(self) -> str:
+        name = f"name={self.project}"
+        return docker("ps", "--all", "--quiet", "--filter", name) + docker(
+            "volume", "ls", "--quiet", "--filter", name
+        )
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Iterator[Clone]:
+    """The work tree's files as they are now, without what git ignores."""
+    made = Clone(tmp_path / "clone")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, check=True, text=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        source = ROOT / name
+        if source.is_file():
+            target = made.folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    yield made
+    made.make("reset")
+
+
+def test_up_submit_down_up_reset(clone: Clone) -> None:
+    # WHEN a newcomer starts it
+    up = clone.make("up")
+    assert up.returncode == 0, up.stdout
+    # THEN it ends with the addresses and a curl that works as printed
+    assert "Ready after" in up.stdout
+    call = re.search(
+        r"curl -s (http://127\.0\.0\.1:\d+)/process-document.*-d '(\{.*?\})'", up.stdout, re.DOTALL
+    )
+    assert call, up.stdout
+    answer = httpx.post(
+        f"{call[1]}/process-document", content=call[2], headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 202, answer.text
+    # AND make submit follows a document to its end
+    submit = clone.make("submit")
+    assert submit.returncode == 0, submit.stdout
+    assert '"status": "done"' in submit.stdout
+    # AND make status tells which server holds the jobs
+    assert re.search(r"The jobs are with the (official|embedded) server", clone.make("status").stdout)
+    # WHEN it is stopped and started again
+    assert clone.make("down").returncode == 0
+    up = clone.make("up")
+    assert up.returncode == 0, up.stdout
+    api = re.search(r"HTTP API\s+(http://\S+)", up.stdout)
+    assert api, up.stdout
+    # THEN the job is still known
+    wait_for(
+        lambda: httpx.get(f"{api[1]}/status/job-001").json()["status"] == "done",
+        "job-001 to be done after a restart",
+    )
+    # WHEN it is reset THEN nothing of it is left
+    assert clone.make("reset").returncode == 0
+    assert clone.leftovers() == ""
+
+
+def test_taken_port_is_one_sentence_and_leaves_nothing(clone: Clone) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        up = clone.make("up", API_PORT=port)
+    assert up.returncode != 0
+    assert f"port {port} on 127.0.0.1 is taken" in up.stdout
+    assert "API_PORT" in up.stdout
+    assert clone.leftovers() == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"RESONATE_SERVER": "mongodb"}, "RESONATE_SERVER is 'mongodb'; set it to auto,"),
+        ({"API_PORT": "http"}, "API_PORT is 'http', which is no port"),
+        ({"DOCKER_HOST": "unix:///nowhere/docker.sock"}, "Engine does not answer at unix:///nowhere"),
+        ({"PYTHON_IMAGE": "no-such-image:1"}, "PYTHON_IMAGE=no-such-image:1 is neither here nor"),
+    ],
+)  # fmt: skip
+def test_what_stands_in_the_way_is_one_sentence(
+    clone: Clone, settings: dict[str, str], sentence: str
+) -> None:
+    up = clone.make("up", **settings)
+    assert up.returncode != 0
+    assert sentence in up.stdout
+    assert clone.leftovers() == ""
+
+
+def test_doctor_changes_nothing(clone: Clone) -> None:
+    before = sorted(path for path in clone.folder.rglob("*"))
+    doctor = clone.make("doctor")
+    assert doctor.returncode == 0, doctor.stdout
+    assert "ok       Docker Engine answers" in doctor.stdout
+    assert sorted(path for path in clone.folder.rglob("*")) == before
