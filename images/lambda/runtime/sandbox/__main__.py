@@ -1,0 +1,78 @@
+"""Runs the execution environment: `python -m sandbox`. Settings: see settings.py."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+from aiohttp import web
+
+from . import front, runtime_api
+from .environment import Environment
+from .processes import adopt_orphans
+from .settings import SettingError, Settings
+
+PORT = 8080
+_STOP_SECONDS = 8.0
+
+
+class Current:
+    """The Runtime API's calls go to whichever generation of the function runs now."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    async def next(self) -> tuple[dict[str, str], bytes]:
+        return await self._environment.generation.next()
+
+    async def response(self, request_id: str, body: bytes) -> bool:
+        return await self._environment.generation.response(request_id, body)
+
+    async def error(self, request_id: str, body: bytes, error_type: str) -> bool:
+        return await self._environment.generation.error(request_id, body, error_type)
+
+    async def init_error(self, body: bytes, error_type: str) -> None:
+        await self._environment.generation.init_error(body, error_type)
+
+    def too_large(self, request_id: str) -> None:
+        self._environment.generation.too_large(request_id)
+
+
+async def serve(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT; then the running invocation, if any, may end, a few seconds long."""
+    adopt_orphans()
+    environment = Environment(settings)
+    environment.prepare()
+    inner = web.AppRunner(runtime_api.application(Current(environment)), access_log=None)
+    await inner.setup()
+    await web.TCPSite(inner, runtime_api.HOST, runtime_api.PORT).start()
+    outer = web.AppRunner(front.application(environment), access_log=None, shutdown_timeout=_STOP_SECONDS)
+    await outer.setup()
+    await web.TCPSite(outer, "0.0.0.0", PORT).start()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await outer.cleanup()
+    except TimeoutError:
+        logging.getLogger("sandbox").warning("stopped while an invocation was running, after %g s", _STOP_SECONDS)
+    await environment.stop()
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    try:
+        settings = Settings.read(os.environ)
+    except SettingError as error:
+        sys.stderr.write(f"lambda: {error}\n")
+        return 2
+    asyncio.run(serve(settings))
+    # Nothing left but the Runtime API's connections, which the killed function no longer reads.
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

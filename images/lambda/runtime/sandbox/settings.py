@@ -1,0 +1,131 @@
+"""The environment's settings, read once from the container's environment variables."""
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Self
+
+#: Ours: the supervisor's own settings. The function never sees them.
+OWN_PREFIX = "LAMBDA_"
+#: What Docker and the base image set; AWS's environment has none of it, or a value of its own.
+CONTAINER_OWN = frozenset(
+    {"HOSTNAME", "HOME", "PWD", "OLDPWD", "SHLVL", "TERM", "_", "GPG_KEY"}
+    | {"PYTHON_VERSION", "PYTHON_SHA256", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
+)
+
+
+class SettingError(ValueError):
+    """A variable has a value that cannot be used; the message names variable, value and what is expected."""
+
+
+def _number(environ: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
+    raw = environ.get(name, "").strip()
+    try:
+        value = float(raw) if raw else default
+    except ValueError:
+        raise SettingError(f"{name}={raw!r} is not a number; expected {low:g} to {high:g}") from None
+    if not low <= value <= high:
+        raise SettingError(f"{name}={raw!r} is out of range; expected {low:g} to {high:g}")
+    return value
+
+
+def _choice(environ: Mapping[str, str], name: str, default: str, *choices: str) -> str:
+    value = environ.get(name, "").strip() or default
+    for choice in choices:
+        if value.lower() == choice.lower():
+            return choice
+    raise SettingError(f"{name}={value!r} is unknown; expected one of {', '.join(choices)}")
+
+
+def _log_stream() -> str:
+    return f"{datetime.now(UTC):%Y/%m/%d}/[$LATEST]{uuid.uuid4().hex}"
+
+
+@dataclass
+class Settings:
+    """Times in seconds, memory in MB (2**20 bytes, as AWS counts)."""
+
+    name: str = "function"
+    handler: str = "lambda_function.lambda_handler"
+    region: str = "us-east-1"
+    account: str = "000000000000"
+    timeout: float = 3.0
+    memory: int = 128
+    init_limit: float = 10.0
+    idle: float = 0.0
+    freeze: bool = True
+    log_format: str = "Text"
+    log_level: str = "INFO"
+    #: The function's own variables, as a user sets them in its configuration.
+    function: dict[str, str] = field(default_factory=dict)
+    #: One a life of the environment: a new one after it was torn down.
+    log_stream: str = field(default_factory=_log_stream)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """Raises SettingError. Ranges are AWS's: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+        region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        return cls(
+            name=environ.get("AWS_LAMBDA_FUNCTION_NAME") or "function",
+            handler=environ.get("LAMBDA_HANDLER") or environ.get("_HANDLER") or "lambda_function.lambda_handler",
+            region=region,
+            account=environ.get("LAMBDA_ACCOUNT_ID") or "000000000000",
+            timeout=_number(environ, "LAMBDA_TIMEOUT", 3, 0.1, 900),
+            memory=int(_number(environ, "LAMBDA_MEMORY_MB", 128, 64, 10240)),
+            init_limit=_number(environ, "LAMBDA_INIT_SECONDS", 10, 0.1, 900),
+            idle=_number(environ, "LAMBDA_IDLE_SECONDS", 0, 0, 86400),
+            freeze=_choice(environ, "LAMBDA_FREEZE", "on", "on", "off") == "on",
+            log_format=_choice(environ, "LAMBDA_LOG_FORMAT", "Text", "Text", "JSON"),
+            log_level=_choice(
+                environ, "LAMBDA_LOG_LEVEL", "INFO", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"
+            ),
+            function={
+                key: value
+                for key, value in environ.items()
+                if not key.startswith(OWN_PREFIX) and key not in CONTAINER_OWN
+            },
+        )
+
+    def renew(self) -> None:
+        """A new environment logs to a new stream."""
+        self.log_stream = _log_stream()
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:lambda:{self.region}:{self.account}:function:{self.name}"
+
+    @property
+    def log_group(self) -> str:
+        return f"/aws/lambda/{self.name}"
+
+    def environment(self, runtime_api: str) -> dict[str, str]:
+        """What the function finds in os.environ: its own variables and the documented ones, which it cannot override.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
+        """
+        documented = {
+            "_HANDLER": self.handler,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+            "AWS_LAMBDA_FUNCTION_NAME": self.name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.memory),
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": self.log_group,
+            "AWS_LAMBDA_LOG_STREAM_NAME": self.log_stream,
+            "AWS_LAMBDA_RUNTIME_API": runtime_api,
+            "LAMBDA_TASK_ROOT": "/var/task",
+            "LAMBDA_RUNTIME_DIR": "/var/runtime",
+            "TZ": ":UTC",
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+            "LD_LIBRARY_PATH": "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
+            "PYTHONPATH": "/var/runtime",
+            "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+            "AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129:2000",
+        }
+        if self.log_format == "JSON":
+            documented |= {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": self.log_level}
+        return {"LANG": "en_US.UTF-8"} | self.function | documented
