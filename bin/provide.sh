@@ -70,40 +70,38 @@ trixie_apt() {
         -o APT::Sandbox::User=root "$@"
 }
 
-# provide_plugin compose|buildx: into ~/.docker/cli-plugins, from the first package that has it; no root needed.
-provide_plugin() {
-    local plugin=$1 work package packages target
+# provide_plugins PLUGIN…: compose, buildx, or both, from the first package that has them; no root needed.
+provide_plugins() {
     is_debian || return 1
-    case $plugin in
-        compose) packages='docker-compose-plugin docker-compose-v2' ;;
-        buildx) packages='docker-buildx-plugin docker-buildx' ;;
-    esac
-    say "Fetching the docker $plugin plugin into ~/.docker/cli-plugins: this machine has none (or too old a one)"
+    local plugin work package target missing=()
     target=${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins
+    say "Fetching Docker's plugins into $target: this machine lacks $* (or has too old a one)"
     work=$(mktemp -d)
-    for package in $packages; do
-        (cd "$work" && apt-get -qq download "$package") >/dev/null 2>&1 && unpack_plugin "$work" "$plugin" "$target" &&
-            check_"$plugin" && { rm -rf "$work"; return; }
+    for plugin in "$@"; do
+        for package in "docker-$plugin-plugin" "docker-$plugin-v2" "docker-$plugin"; do
+            (cd "$work" && apt-get -qq download "$package") >/dev/null 2>&1 &&
+                unpack_plugin "$work" "$plugin" "$target" && check_"$plugin" && continue 2
+        done
+        missing+=("$plugin")
     done
-    if [ -f "$DEBIAN_KEYRING" ] && [ -n "$(debian_mirror)" ]; then
-        if { trixie_apt "$work/apt" update && (cd "$work" && trixie_apt "$work/apt" download "docker-$plugin"); } >"$work/log" 2>&1 &&
-            unpack_plugin "$work" "$plugin" "$target" && check_"$plugin"; then
-            rm -rf "$work"
-            return
+    # The distribution is too old to have them: from Debian 13.
+    if [ ${#missing[@]} -gt 0 ] && [ -f "$DEBIAN_KEYRING" ] && [ -n "$(debian_mirror)" ]; then
+        if { trixie_apt "$work/apt" update && (cd "$work" && trixie_apt "$work/apt" download "${missing[@]/#/docker-}"); } >"$work/log" 2>&1; then
+            for plugin in "${missing[@]}"; do unpack_plugin "$work" "$plugin" "$target" || true; done
+        else
+            grep -v '^W:' "$work/log" | tail -n 3 >&2
         fi
-        tail -n 3 "$work/log" >&2
     fi
     rm -rf "$work"
-    # The check has said what is missing and which package has it.
-    return 1
+    # Each check says what is still missing and which package has it.
+    for plugin in "$@"; do check_"$plugin" || return 1; done
 }
 
 # unpack_plugin FOLDER PLUGIN TARGET: the plugin out of the downloaded package, in one move.
 unpack_plugin() {
     local work=$1 plugin=$2 target=$3 file
     for file in "$work"/*.deb; do
-        [ -e "$file" ] || return 1
-        dpkg -x "$file" "$work/x" && rm -f "$file"
+        if [ -e "$file" ]; then dpkg -x "$file" "$work/x" && rm -f "$file"; fi
     done
     file=$(find "$work/x" -path "*cli-plugins/docker-$plugin" -type f | head -n 1)
     [ -n "$file" ] || return 1
