@@ -1,0 +1,185 @@
+"""Cron expressions as v0.9.8 reads them: those of the Rust crate `cron` 0.12, in UTC.
+
+Seconds and years are fields, days of the week count from 1 (Sunday), a day must match *both* day fields, and years
+end in 2100. No Python library reads them so: see docs/decisions/0012-cron.md.
+"""
+
+import re
+from bisect import bisect_left
+from calendar import monthrange
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+MONTHS = "january february march april may june july august september october november december".split()
+DAYS = "sunday monday tuesday wednesday thursday friday saturday".split()
+LAST_YEAR = 2099
+SHORTHANDS = {
+    "@yearly": "0 0 0 1 1 * *",
+    "@monthly": "0 0 0 1 * * *",
+    "@weekly": "0 0 0 * * 1 *",
+    "@daily": "0 0 0 * * * *",
+    "@hourly": "0 0 * * * * *",
+}
+
+
+class Field(NamedTuple):
+    least: int
+    most: int
+    names: dict[str, int] = {}
+    any: bool = False  # takes `?`
+
+
+def _names(words: list[str], extra: dict[str, int]) -> dict[str, int]:
+    return {w: n for n, word in enumerate(words, 1) for w in (word, word[:3])} | extra
+
+
+FIELDS = (
+    Field(0, 59),
+    Field(0, 59),
+    Field(0, 23),
+    Field(1, 31, any=True),
+    Field(1, 12, _names(MONTHS, {})),
+    Field(1, 7, _names(DAYS, {"tues": 3, "thurs": 5}), any=True),
+    Field(1970, 2100),
+)
+
+
+class Schedule(NamedTuple):
+    """The values each field allows, ascending."""
+
+    seconds: tuple[int, ...]
+    minutes: tuple[int, ...]
+    hours: tuple[int, ...]
+    days: tuple[int, ...]
+    months: tuple[int, ...]
+    weekdays: tuple[int, ...]
+    years: tuple[int, ...]
+
+
+# An item, blanks allowed around numbers and names: `*`, `?`, `3`, `3-5`, `mon`, `mon-fri`, each but the lone name with `/n`.
+_ITEM = re.compile(
+    r"(?:(?P<any>\?)|(?P<all>\*)|\s*(?P<from>\d+)\s*(?:-\s*(?P<to>\d+)\s*)?"
+    r"|\s*(?P<name>[A-Za-z]+)\s*(?:-\s*(?P<last>[A-Za-z]+)\s*)?)(?P<step>/\s*(?P<by>\d+)\s*)?",
+    re.ASCII,
+)
+_BLANK = re.compile(r"[ \t\r\n]*")
+
+
+def _item(match: re.Match[str], field: Field) -> range | None:
+    """The values of one item, or None where it is not allowed there."""
+    least, most, names, takes_any = field
+    if match["any"] and not takes_any:
+        return None
+    by = int(match["by"]) if match["step"] else 1
+    if match["any"] or match["all"]:
+        first, last = least, most
+    elif match["from"]:
+        first = int(match["from"])
+        last = int(match["to"]) if match["to"] else (most if match["step"] else first)
+    else:
+        if match["step"] and not match["last"]:
+            return None  # a lone name takes no step
+        if match["name"].lower() not in names or (match["last"] and match["last"].lower() not in names):
+            return None
+        first = names[match["name"].lower()]
+        last = names[match["last"].lower()] if match["last"] else first
+    if by == 0 or not least <= first <= last <= most:
+        return None
+    return range(first, last + 1, by)
+
+
+def _field(text: str, at: int, field: Field) -> tuple[tuple[int, ...], int] | None:
+    """One field from `at` on: its values and where the next begins."""
+    values: set[int] = set()
+    at = _BLANK.match(text, at).end()  # type: ignore[union-attr]
+    while True:
+        match = _ITEM.match(text, at)
+        found = _item(match, field) if match else None
+        if match is None or found is None:
+            return None
+        values.update(found)
+        at = match.end()
+        if at >= len(text) or text[at] != ",":
+            return tuple(sorted(values)), _BLANK.match(text, at).end()  # type: ignore[union-attr]
+        at += 1
+
+
+@lru_cache(maxsize=1024)
+def parse(expression: str) -> Schedule | None:
+    """The schedule, or None where v0.9.8 answers `Invalid cron expression`. Five fields begin with the minutes."""
+    text = expression.strip()
+    if len(text.split()) == 5:
+        text = f"0 {text}"
+    text = SHORTHANDS.get(text, text)
+    at = 0
+    fields = []
+    for field in FIELDS:
+        if field.least == 1970 and at >= len(text):
+            fields.append(tuple(range(1970, 2101)))
+            break
+        found = _field(text, at, field)
+        if found is None:
+            return None
+        values, at = found
+        fields.append(values)
+    return Schedule(*fields) if at >= len(text) else None
+
+
+def _from(values: tuple[int, ...], least: int) -> tuple[int, ...]:
+    return values[bisect_left(values, least) :]
+
+
+def _days(plan: Schedule, start: date) -> Iterator[date]:
+    """The days that match, from `start` on."""
+    for year in _from(plan.years, start.year):
+        for month in _from(plan.months, start.month if year == start.year else 1):
+            first = start.day if (year, month) == (start.year, start.month) else 1
+            for day in _from(plan.days, first):
+                if day > monthrange(year, month)[1]:
+                    break
+                found = date(year, month, day)
+                if found.isoweekday() % 7 + 1 in plan.weekdays:
+                    yield found
+
+
+def _time(plan: Schedule, hour: int, minute: int, second: int) -> tuple[int, int, int] | None:
+    """The first time of day that is not before the given one."""
+    for h in _from(plan.hours, hour):
+        for m in _from(plan.minutes, minute if h == hour else 0):
+            for s in _from(plan.seconds, second if (h, m) == (hour, minute) else 0):
+                return h, m, s
+    return None
+
+
+def _stand_in(moment: datetime) -> datetime:
+    """The same month, day, weekday and time in the latest year the expressions reach."""
+    for year in range(LAST_YEAR, 1969, -1):
+        try:
+            other = moment.replace(year=year)
+        except ValueError:  # 29 February
+            continue
+        if other.weekday() == moment.weekday():
+            return other
+    return moment
+
+
+def following(expression: str, after: int) -> int:
+    """The first occurrence later than `after`, both in ms since 1970; a minute later where there is none."""
+    plan = parse(expression)
+    try:
+        moment = datetime.fromtimestamp(int(after / 1000) if after < 0 else after // 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        moment = datetime.fromtimestamp(0, UTC)
+    near = moment if moment.year <= LAST_YEAR else _stand_in(moment)
+    shift = int((moment - near).total_seconds())
+    start = datetime.fromtimestamp(int(near.timestamp()) + 1, UTC)
+    if plan is not None:
+        for day in _days(plan, start.date()):
+            today = day == start.date()
+            time = _time(plan, start.hour, start.minute, start.second) if today else _time(plan, 0, 0, 0)
+            if time is not None:
+                found = datetime(day.year, day.month, day.day, *time, tzinfo=UTC)
+                return (int(found.timestamp()) + shift) * 1000
+    return after + 60_000

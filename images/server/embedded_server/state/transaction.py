@@ -1,0 +1,79 @@
+"""What an operation works with: the open SQLite transaction, the time, and what is to happen after the commit."""
+
+import sqlite3
+from typing import NamedTuple
+
+NEVER = 2**63 - 1
+
+
+def wrap(value: int) -> int:
+    """The sum of two times as the official server's 64-bit integers have it."""
+    return value if -(2**63) <= value < 2**63 else (value + 2**63) % 2**64 - 2**63
+
+
+class Promise(NamedTuple):
+    """A row of `promises`: a promise and, where it has a target, its task."""
+
+    seq: int
+    id: str
+    state: str
+    param: str
+    value: str
+    tags: str
+    target: str | None
+    branch: str | None
+    timer: int
+    timeout_at: int
+    created_at: int
+    settled_at: int | None
+    watched: int
+    task_state: str | None
+    task_version: int
+    task_pid: str | None
+    task_ttl: int | None
+    task_at: int | None
+
+
+COLUMNS = ", ".join(Promise._fields)
+BY_ID = f"SELECT {COLUMNS} FROM promises WHERE id = ?"
+
+
+class Transaction:
+    """One commit's worth of work. `executes` and `unblocks` are sent, and `due` is waited for, only once it is durable.
+
+    Times are ms since 1970.
+    """
+
+    __slots__ = ("corr", "db", "due", "execute", "executes", "now", "reset", "retry", "unblocks")
+
+    def __init__(self, db: sqlite3.Connection, retry: int) -> None:
+        self.db = db
+        self.execute = db.execute
+        self.retry = retry
+        self.now = 0
+        self.corr = '""'
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets what the transaction before this one had to send."""
+        #: task id -> (version, address)
+        self.executes: dict[str, tuple[int, str]] = {}
+        #: (promise id, address)
+        self.unblocks: list[tuple[str, str]] = []
+        self.due = NEVER
+        self.reset = False
+
+    def find(self, id: str) -> Promise | None:
+        """The row as it stands, expired or not."""
+        row = self.execute(BY_ID, (id,)).fetchone()
+        return None if row is None else Promise._make(row)
+
+    def wake(self, at: int) -> None:
+        """Something falls due at `at`."""
+        if at < self.due:
+            self.due = at
+
+    def send(self, id: str, version: int, target: str | None) -> None:
+        """Has the task offered to its target."""
+        if target is not None:
+            self.executes[id] = (version, target)

@@ -1,0 +1,186 @@
+"""How operations become durable: one transaction for all requests that wait, and answers only after its commit.
+
+SQLite runs on the event loop's own thread. While it syncs, the requests that come in meanwhile queue up in their
+sockets and make the next batch: see docs/decisions/0010-group-commit.md.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+from time import monotonic, time
+from typing import Any
+
+from .schema import migrate
+
+from .state.promises import Answer
+from .state.transaction import Transaction
+from .protocol import Refusal, text
+
+log = logging.getLogger(__name__)
+
+#: The most requests one transaction takes, so that one of them never waits for thousands.
+BATCH = 256
+#: An idle disk is tried again after this long, in seconds, when somebody asks whether the server is ready.
+PROBE_SECONDS = 5.0
+
+type Operation = Callable[[Transaction, Any], Answer]
+
+
+class Call:
+    """A request on its way: what to do, at which time (ms), and whom to answer. `operation` None: the answer is known."""
+
+    __slots__ = ("answer", "corr", "done", "now", "operation", "request")
+
+    def __init__(
+        self,
+        operation: Operation | None,
+        request: Any,
+        now: int,
+        corr: str,
+        done: Callable[["Call"], None],
+        answer: Answer = (500, '""'),
+    ) -> None:
+        self.operation = operation
+        self.request = request
+        self.now = now
+        self.corr = corr
+        self.done = done
+        self.answer = answer
+
+
+class Store:
+    """The database and its one writer. `published` gets each committed transaction; it sends what that has to send."""
+
+    def __init__(self, path: str, retry: int) -> None:
+        self.path = path
+        self.db = _open(path)
+        self.tx = Transaction(self.db, retry)
+        self.published: Callable[[Transaction], None] = lambda tx: None
+        #: Listeners that were told: their `unblocks` go with the next commit.
+        self.told: list[tuple[str, str]] = []
+        self._queue: list[Call] = []
+        self._scheduled = False
+        self._refused = False
+        self._wrote_at = monotonic()
+        self._last_ms = 0
+
+    def now(self) -> int:
+        """The time in ms since 1970; it never goes backwards."""
+        ms = int(time() * 1000)
+        if ms < self._last_ms:
+            return self._last_ms
+        self._last_ms = ms
+        return ms
+
+    def submit(self, call: Call) -> None:
+        """Has the call done with the next batch; `call.done` comes after the commit, in the order of submission."""
+        self._queue.append(call)
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Does what is queued."""
+        calls = self._queue[:BATCH]
+        del self._queue[:BATCH]
+        self._scheduled = bool(self._queue)
+        if self._scheduled:
+            asyncio.get_running_loop().call_soon(self.flush)
+        if calls or self.told:
+            self._batch(calls)
+
+    def _batch(self, calls: list[Call]) -> None:
+        tx = self.tx
+        told = self.told
+        try:
+            self._run(calls, told)
+        except Exception:
+            # Nothing of it was kept: each alone, so that only the one that cannot be done is refused.
+            self._rollback()
+            self._each(calls)
+            return
+        self.told = []
+        self.published(tx)
+        for call in calls:
+            call.done(call)
+
+    def _run(self, calls: list[Call], told: list[tuple[str, str]]) -> None:
+        """All of it in one transaction."""
+        tx = self.tx
+        tx.begin()
+        changes = self.db.total_changes
+        tx.execute("BEGIN")
+        if told:
+            self.db.executemany("DELETE FROM unblocks WHERE promise = ? AND address = ?", told)
+        for call in calls:
+            if call.operation is not None:
+                tx.now = call.now
+                tx.corr = call.corr
+                try:
+                    call.answer = call.operation(tx, call.request)
+                except Refusal as refusal:
+                    call.answer = refusal.status, text(refusal.message)
+        tx.execute("COMMIT")
+        if self.db.total_changes != changes:
+            self._wrote_at = monotonic()
+            self._refused = False
+
+    def _each(self, calls: list[Call]) -> None:
+        for call in calls:
+            try:
+                self._run([call], [])
+            except Exception as error:
+                self._rollback()
+                self._refused = self._refused or isinstance(error, sqlite3.Error)
+                what = f"Storage error: {error}" if isinstance(error, sqlite3.Error) else repr(error)
+                log.error("%s: not done, and nothing of it kept: %s", self.path, what, exc_info=not self._refused)
+                call.answer = 500, text(f"Internal error: {what}")
+            else:
+                self.published(self.tx)
+            call.done(call)
+
+    def _rollback(self) -> None:
+        if self.db.in_transaction:
+            try:
+                self.db.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                log.error("%s: rollback failed: %s", self.path, error)
+
+    def ready(self) -> bool:
+        """Whether the disk takes what is written to it. Tries it, if nothing was written for a while."""
+        if not self._refused and monotonic() - self._wrote_at < PROBE_SECONDS:
+            return True
+        try:
+            self.db.execute("INSERT OR REPLACE INTO probe (id, at) VALUES (1, ?)", (self.now(),))
+        except sqlite3.Error as error:
+            self._rollback()
+            self._refused = True
+            log.error("%s: not ready: %s", self.path, error)
+            return False
+        self._wrote_at = monotonic()
+        self._refused = False
+        return True
+
+    def close(self) -> None:
+        """Writes everything into the one file and closes it."""
+        self.flush()
+        self.db.close()
+
+
+def _open(path: str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, cached_statements=256, timeout=5)
+    try:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA cache_size = -32000")
+        db.execute("PRAGMA wal_autocheckpoint = 4000")
+        db.execute("PRAGMA journal_size_limit = 67108864")
+        migrate(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+

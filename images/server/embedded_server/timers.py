@@ -1,0 +1,86 @@
+"""When the server acts by itself. One timer waits for the earliest of everything that falls due: nothing is polled."""
+
+import asyncio
+
+from .metrics import Metrics
+from .state import timeouts
+from .state.promises import Answer
+from .state.transaction import NEVER, Transaction
+from .store import Call, Store
+
+#: Seconds between two runs at least: what falls due within it goes together. Nothing is early, and nothing is later.
+SPACING = 0.02
+#: Seconds until what could not be done (disk full) is tried again.
+AGAIN = 1.0
+#: The longest sleep, in seconds: the clock of the machine may be set meanwhile.
+LONGEST = 600.0
+
+
+class Timers:
+    """Wakes the state when it falls due."""
+
+    def __init__(self, store: Store, metrics: Metrics, catch_up: int) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._catch_up = catch_up  # ms
+        self._due = NEVER
+        self._handle: asyncio.TimerHandle | None = None
+        self.paused = False
+
+    def start(self) -> None:
+        """Begins with whatever fell due while the server was away."""
+        self.wake(timeouts.next_due(self._store.tx))
+
+    def wake(self, due: int) -> None:
+        """Something falls due at `due` (ms since 1970)."""
+        if due < self._due:
+            self._due = due
+            self._arm()
+
+    def resume(self) -> None:
+        """Goes on after a pause."""
+        self.paused = False
+        self._due = timeouts.next_due(self._store.tx)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        if self._due < NEVER and not self.paused:
+            delay = min(max((self._due - self._store.now()) / 1000, SPACING), LONGEST)
+            self._handle = asyncio.get_running_loop().call_later(delay, self._run)
+
+    def _run(self) -> None:
+        self._handle = None
+        now = self._store.now()
+        if self.paused:
+            return
+        if now < self._due:
+            self._arm()
+        else:
+            self._store.submit(Call(self._process, None, now, '""', self._done))
+
+    def _process(self, tx: Transaction, _: None) -> Answer:
+        fired = timeouts.process(tx)
+        due = timeouts.next_due(tx)
+        if fired:
+            # A schedule that is far behind does not flood the store: its next run waits, as in v0.9.8.
+            due = max(due, tx.now + self._catch_up) if due <= tx.now else due
+        tx.due = NEVER
+        self._due = due
+        self._fired = fired
+        return 200, ""
+
+    def _done(self, call: Call) -> None:
+        if call.answer[0] != 200:
+            self._due = self._store.now() + int(AGAIN * 1000)
+        else:
+            self._metrics.fired += self._fired
+        self._arm()
+
+    def stop(self) -> None:
+        """Fires no more."""
+        self.paused = True
+        if self._handle is not None:
+            self._handle.cancel()
