@@ -26,15 +26,15 @@ provide_engine_start() {
     say "Starting Docker Engine: it is installed and does not answer"
     if [ -d /run/systemd/system ]; then
         systemctl start docker >/dev/null 2>&1 || true
-    elif command -v service >/dev/null && service docker status >/dev/null 2>&1 || [ -x /etc/init.d/docker ]; then
-        service docker start >/dev/null 2>&1 || true
+    elif ! service docker start >/dev/null 2>&1; then
+        # No init system to ask (a container, a rescue system): the daemon itself.
+        setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &
     fi
-    local tries
-    for tries in $(seq 60); do
+    for _ in $(seq 60); do
         check_docker_answers && return
-        [ "$tries" -lt 60 ] && sleep 0.5
+        sleep 0.5
     done
-    PROBLEM="Docker Engine is installed and does not start; see journalctl -u docker (or /var/log/docker.log)."
+    PROBLEM="Docker Engine is installed and does not start; see journalctl -u docker, or /var/log/dockerd.log."
     return 1
 }
 
