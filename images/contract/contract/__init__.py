@@ -12,11 +12,11 @@ from contract.ids import (
     approval_id,
     attempt_of,
     cleanup_id,
-    try_id,
     job_id_of,
     root_id,
     step_id,
     steps_of,
+    try_id,
 )
 from contract.job import JOB_ID, Job, JobType, Verdict
 from contract.records import Resume, failure_of, failure_text
@@ -35,9 +35,9 @@ __all__ = [
     "cleanup_id",
     "failure_of",
     "failure_text",
-    "try_id",
     "job_id_of",
     "root_id",
     "step_id",
     "steps_of",
+    "try_id",
 ]

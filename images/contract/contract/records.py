@@ -35,4 +35,6 @@ def failure_of(value: Any) -> Fault:
     try:
         return Fault.model_validate(json.loads(message or ""))
     except ValueError:
-        return Fault(step="", code="internal_error", message=message or "The workflow ended without a reason.")
+        return Fault(
+            step="", code="internal_error", message=message or "The workflow ended without a reason."
+        )

@@ -1,0 +1,269 @@
+"""What can be done with a job: submit, look, approve, cancel, retry, list. Each is one bounded talk to the server.
+
+Functions here know the contract and the promises, and nothing of HTTP but the code that an :class:`Answer` or a
+:class:`Refusal` carries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from resonate.types import PromiseRecord
+
+from contract import (
+    Job,
+    Resume,
+    Verdict,
+    approval_id,
+    attempt_of,
+    cleanup_id,
+    root_id,
+    steps_of,
+)
+from promises import Promises
+from states import Attempt, described, state_of
+
+#: A job's deadline in milliseconds: ten years, far enough to be none. The SDK's own default is a day.
+_DEADLINE_MS = 3650 * 24 * 3600 * 1000
+_KIND = {"document:kind": "job"}
+#: Times a job may be retried; a status call reads one promise for each.
+MAX_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call is answered with."""
+
+    status: int
+    body: dict[str, Any]
+    #: Seconds after which asking again makes sense.
+    retry_after: int | None = None
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not an error of the program
+    """The call cannot be done; `status` is its HTTP status."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+@dataclass
+class Jobs:
+    """The calls, each to be run by :meth:`promises.Promises.call`."""
+
+    promises: Promises
+    tags: dict[str, str] = field(default_factory=lambda: dict(_KIND))
+
+    async def submit(self, job: Job) -> Answer:
+        """Record the job. It is accepted only once its promise exists."""
+        sent = job.model_dump()
+        record = await self._start(job, 1, None)
+        known = record.param.data["args"][0]
+        if known != sent:
+            differing = sorted(name for name in sent if known.get(name) != sent[name])
+            raise Refusal(
+                409,
+                "job_exists",
+                f"Job {job.jobId} exists with another {', '.join(differing)}. "
+                "Use a new jobId for a new job, or send the very same job again.",
+            )
+        return Answer(202, {"status": "accepted", "jobId": job.jobId}, retry_after=1)
+
+    async def status(self, job_id: str) -> Answer:
+        attempt = await self._newest(job_id)
+        body = described(attempt)
+        return Answer(200, body, retry_after=_ask_again(body["status"], attempt.record))
+
+    async def approve(self, job_id: str, verdict: Verdict) -> Answer:
+        """Answer the job's question. The same verdict again is the same answer; another one is refused."""
+        attempt = await self._newest(job_id)
+        said = verdict.model_dump(exclude_none=True)
+        step = attempt.step("await_approval")
+        promise = await self.promises.get(approval_id(step)) if step else None
+        if promise is None:
+            state = state_of(attempt)
+            why = "asks for no approval" if step is None else f"is {state} and does not wait for approval"
+            raise Refusal(409, "nothing_to_approve", f"Job {job_id} {why}.")
+        if promise.state == "pending":
+            if attempt.record.state != "pending":
+                raise Refusal(409, "nothing_to_approve", f"Job {job_id} is {state_of(attempt)}.")
+            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            promise = await self.promises.resolve(promise.id, {**said, "at": at})
+        given = promise.value.data if isinstance(promise.value.data, dict) else {}
+        if {name: value for name, value in given.items() if name != "at"} != said:
+            word = "approved" if given.get("approved") else "rejected"
+            by = given.get("approver", "somebody")
+            raise Refusal(
+                409, "already_decided", f"Job {job_id} was {word} by {by} at {given.get('at', '?')}."
+            )
+        return Answer(
+            200, {"jobId": job_id, "status": "processing" if verdict.approved else "failed", **given}
+        )
+
+    async def cancel(self, job_id: str) -> Answer:
+        """Stop the job and clean up after it. Cancelled twice is cancelled once."""
+        attempt = await self._newest(job_id)
+        record = attempt.record
+        if record.state not in ("pending", "rejected_canceled"):
+            raise Refusal(
+                409, "job_over", f"Job {job_id} is {state_of(attempt)}; there is nothing to cancel."
+            )
+        # The clean-up is recorded first: a crash of ours between the two must not leave a job half cancelled.
+        # It waits for the cancellation, which is what decides.
+        await self.promises.start(
+            cleanup_id(job_id),
+            "clean_up_cancelled",
+            [attempt.job.model_dump(), attempt.number],
+            timeout_at=_deadline(),
+            tags={"document:kind": "clean-up"},
+        )
+        record = await self.promises.cancel(record.id, {"reason": "cancelled by request"})
+        if record.state != "rejected_canceled":
+            raise Refusal(409, "job_over", f"Job {job_id} ended while it was being cancelled.")
+        return Answer(200, {"jobId": job_id, "status": "cancelled"})
+
+    async def retry(self, job_id: str) -> Answer:
+        """Run a failed job again from the step that failed, with what the steps before it have left."""
+        attempt = await self._newest(job_id)
+        if state_of(attempt) != "failed" or attempt.record.state == "pending":
+            state = state_of(attempt)
+            raise Refusal(409, "not_failed", f"Job {job_id} is {state}; only a failed job can be retried.")
+        if attempt.number >= MAX_ATTEMPTS:
+            raise Refusal(
+                409, "too_many_attempts", f"Job {job_id} was tried {attempt.number} times; submit a new one."
+            )
+        resume = _resume(attempt)
+        record = await self._start(attempt.job, resume.attempt, resume)
+        started = _resume_in(record) or resume
+        body = {"status": "accepted", "jobId": job_id, "attempt": started.attempt, "resumesAt": started.first}
+        return Answer(202, body, retry_after=1)
+
+    async def list(self, state: str | None, limit: int, cursor: str | None) -> Answer:
+        """Jobs in the order of their ids, a page at a time; a page may hold fewer than `limit`."""
+        wanted = {
+            None: None,
+            "accepted": "pending",
+            "processing": "pending",
+            "awaiting_approval": "pending",
+            "done": "resolved",
+            "failed": "rejected",
+            "cancelled": "rejected_canceled",
+        }[state]
+        records, following = await self.promises.search(wanted, self.tags, limit, cursor and f"doc/{cursor}")
+        attempts = [a for a in await asyncio.gather(*map(self._listed, records)) if a is not None]
+        jobs = [
+            {
+                "jobId": a.job.jobId,
+                "status": now,
+                "type": a.job.type,
+                "requesterId": a.job.requesterId,
+                "attempt": a.number,
+                "submittedAt": described(a)["submittedAt"],
+            }
+            for a in attempts
+            if (now := state_of(a)) == state or state is None
+        ]
+        return Answer(200, {"jobs": jobs, "cursor": following and following.removeprefix("doc/")})
+
+    async def _listed(self, record: PromiseRecord) -> Attempt | None:
+        """An attempt as the list shows it, or None where a newer attempt speaks for the job."""
+        job, number = Job.model_validate(record.param.data["args"][0]), attempt_of(record.id)
+        if record.state.startswith("rejected") and record.state != "rejected_canceled":
+            if await self.promises.get(root_id(job.jobId, number + 1)) is not None:
+                return None
+        attempt = Attempt(job, number, record, _resume_in(record), {})
+        if record.state == "pending":
+            await self._read_steps(attempt)
+        return attempt
+
+    async def _newest(self, job_id: str) -> Attempt:
+        """The job's newest attempt with all its steps, read by `promise.get` alone."""
+        record = await self.promises.get(root_id(job_id))
+        if record is None:
+            raise Refusal(
+                404, "job_not_found", f"There is no job {job_id}. Jobs begin with POST /process-document."
+            )
+        number = 1
+        # Only an attempt that failed can have a successor.
+        while record.state in ("rejected", "rejected_timedout") and number < MAX_ATTEMPTS:
+            newer = await self.promises.get(root_id(job_id, number + 1))
+            if newer is None:
+                break
+            record, number = newer, number + 1
+        job = Job.model_validate(record.param.data["args"][0])
+        attempt = Attempt(job, number, record, _resume_in(record), {})
+        await self._read_steps(attempt)
+        return attempt
+
+    async def _read_steps(self, attempt: Attempt) -> None:
+        names = steps_of(attempt.job)
+        found = await asyncio.gather(*(self.promises.get(attempt.step(name) or "") for name in names))
+        attempt.steps.update(
+            {n: record for n, record in zip(names, found, strict=True) if record is not None}
+        )
+        for name, record in attempt.steps.items():
+            if record.state == "pending" and name != "await_approval":
+                attempt.tries[name] = await self._tries(record.id)
+
+    async def _tries(self, step_promise: str) -> list[PromiseRecord]:
+        """The tries of a step that is under way: few, so they are read until there are no more."""
+        found: list[PromiseRecord] = []
+        for number in range(1, 100):
+            record = await self.promises.get(f"{step_promise}.{2 * number - 1}")
+            if record is None:
+                break
+            found.append(record)
+        return found
+
+    async def _start(self, job: Job, attempt: int, resume: Resume | None) -> PromiseRecord:
+        args = [job.model_dump(), *([resume.model_dump()] if resume else [])]
+        promise_id = root_id(job.jobId, attempt)
+        return await self.promises.start(
+            promise_id,
+            "process_document",
+            args,
+            timeout_at=_deadline(),
+            tags={**self.tags, "document:type": job.type},
+        )
+
+
+def _resume(attempt: Attempt) -> Resume:
+    """Where the next attempt goes on: at the step that failed, with every checkpoint before it."""
+    checkpoints: dict[str, dict[str, Any]] = {}
+    promises: dict[str, str] = {}
+    for name in steps_of(attempt.job):
+        record = attempt.steps.get(name)
+        value = record.value.data if record is not None and record.state == "resolved" else None
+        if not isinstance(value, dict) or "checkpoint" not in value or record is None:
+            return Resume(attempt=attempt.number + 1, first=name, checkpoints=checkpoints, promises=promises)
+        checkpoints[name], promises[name] = value["checkpoint"], record.id
+    last = steps_of(attempt.job)[-1]
+    checkpoints.pop(last, None)
+    promises.pop(last, None)
+    return Resume(attempt=attempt.number + 1, first=last, checkpoints=checkpoints, promises=promises)
+
+
+def _resume_in(record: PromiseRecord) -> Resume | None:
+    args = record.param.data["args"]
+    return Resume.model_validate(args[1]) if len(args) > 1 else None
+
+
+def _deadline() -> int:
+    return int(time.time() * 1000) + _DEADLINE_MS
+
+
+def _ask_again(state: str, record: PromiseRecord) -> int | None:
+    """Seconds until it makes sense to ask again: the older the job, the longer; a person takes a minute at least."""
+    if state in ("done", "failed", "cancelled"):
+        return None
+    if state == "awaiting_approval":
+        return 60
+    age = time.time() - record.created_at / 1000
+    return int(min(60, max(1, age // 10)))
+

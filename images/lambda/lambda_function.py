@@ -1,0 +1,93 @@
+"""The Lambda function: accepts document jobs durably, and answers for them. It does no work itself.
+
+`POST /process-document` records the job as a durable promise and answers 202 once that exists; a worker runs it.
+Everything else reads or settles promises. What is deployed to AWS is this file, its neighbours and their
+dependencies. `python lambda_function.py job-001` sends it a synthetic event, as a first smoke test.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.router import Router
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+import events
+from contract import Job, Verdict
+from jobs import Answer, Jobs
+from promises import connect
+
+logger = Logger(service="document-processor")
+router = Router()
+http_api, rest_api = APIGatewayHttpResolver(), APIGatewayRestResolver()
+promises = connect()
+jobs = Jobs(promises)
+
+
+def answer(work: Callable[[], Awaitable[Answer]]) -> Response[str]:
+    """Do the work within what is left of this invocation, and say what came of it."""
+    return events.response(promises.call(lambda _: work(), events.remaining_seconds(router.lambda_context)))
+
+
+@router.post("/process-document")
+def process_document() -> Response[str]:
+    job = events.body(router.current_event, Job)
+    logger.append_keys(job=job.jobId)
+    return answer(lambda: jobs.submit(job))
+
+
+@router.get("/status/<job_id>")
+def status(job_id: str) -> Response[str]:
+    job_id = events.job_id(job_id)
+    return answer(lambda: jobs.status(job_id))
+
+
+@router.post("/approve/<job_id>")
+def approve(job_id: str) -> Response[str]:
+    job_id, verdict = events.job_id(job_id), events.body(router.current_event, Verdict)
+    return answer(lambda: jobs.approve(job_id, verdict))
+
+
+@router.delete("/jobs/<job_id>")
+def cancel(job_id: str) -> Response[str]:
+    job_id = events.job_id(job_id)
+    return answer(lambda: jobs.cancel(job_id))
+
+
+@router.post("/jobs/<job_id>/retry")
+def retry(job_id: str) -> Response[str]:
+    job_id = events.job_id(job_id)
+    return answer(lambda: jobs.retry(job_id))
+
+
+@router.get("/jobs")
+def list_jobs() -> Response[str]:
+    state, limit, cursor = events.page(router.current_event)
+    return answer(lambda: jobs.list(state, limit, cursor))
+
+
+for app in (http_api, rest_api):
+    app.include_router(router)
+    app.exception_handler(Exception)(events.explained(logger))
+    app.not_found(events.unknown_route)
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one API Gateway event, payload 2.0 or 1.0."""
+    app = http_api if event.get("version") == "2.0" else rest_api
+    if "requestContext" not in event:
+        return events.refused(
+            HTTPStatus.BAD_REQUEST, "not_an_api_event", "This function takes API Gateway events."
+        )
+    return app.resolve(event, context)
+
+
+if __name__ == "__main__":
+    print(json.dumps(lambda_handler(*events.synthetic(sys.argv[1:])), indent=2))  # noqa: T201

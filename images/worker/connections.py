@@ -1,0 +1,87 @@
+"""The SDK's two connections to the server, made to survive what a long-running process meets."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import aiohttp
+import msgspec
+from resonate.connections import HttpConnection, SSEConnection
+from resonate.error import ConnectorError
+from resonate.retry import ExponentialBackoff
+
+#: Quick to be back after a restart of the server; the SDK's own ladder goes up to a minute.
+_BACKOFF = ExponentialBackoff(initial=0.1, factor=2.0, max_delay=2.0)
+#: Seconds one request may take; every one is short, and each is repeated by whoever sent it.
+_REQUEST_SECONDS = 15
+
+
+class Requests(HttpConnection):
+    """Requests to the server, with a limit on the time that one may take."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, backoff=_BACKOFF)
+
+    def _ensure_session(self) -> aiohttp.ClientSession:
+        if self._session is None and not self._stopped:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=256),
+                timeout=aiohttp.ClientTimeout(total=_REQUEST_SECONDS),
+            )
+        return super()._ensure_session()
+
+    async def send(self, req: str, headers: dict[str, str] | None = None) -> str:
+        try:
+            return await super().send(req, headers)
+        except TimeoutError as error:  # which the SDK lets pass, and then forgets to give the task back
+            raise ConnectorError(error) from error
+
+
+class Inbox(SSEConnection):
+    """Work from the server, as it pushes it.
+
+    The SDK's own session ends every stream after five minutes with an error that its loop does not catch: the
+    worker would be deaf from then on. This one has no such limit, and notices a server that vanished without a
+    word by TCP keep-alive.
+    """
+
+    def __init__(self, url: str, pid: str, group: str) -> None:
+        super().__init__(url, pid=pid, group=group, backoff=_BACKOFF)
+        #: Whether the server can reach this worker.
+        self.connected = False
+        self._waiting: set[str] = set()
+
+    def _ensure_session(self) -> aiohttp.ClientSession:
+        if self._session is None and not self._stopped:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(socket_factory=_watched_socket),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
+            )
+        return super()._ensure_session()
+
+    async def _read_stream(self, resp: aiohttp.ClientResponse) -> None:
+        self.connected = True
+        try:
+            await super()._read_stream(resp)
+        finally:
+            self.connected = False
+
+
+def _watched_socket(info: Any) -> socket.socket:
+    family, kind, proto, _, _ = info
+    made = socket.socket(family=family, type=kind, proto=proto)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    return made
+
+
+def task_of(message: str) -> str:
+    """The task a pushed message offers, or an empty string."""
+    try:
+        data = msgspec.json.decode(message)
+        return str(data["data"]["task"]["id"]) if data.get("kind") == "execute" else ""
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return ""

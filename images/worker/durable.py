@@ -1,0 +1,144 @@
+"""A durable step: tried until it is done or cannot be, each try on record, no worker held while it waits.
+
+A step is the promise `doc/<jobId>:n`. Below it, tries and pauses alternate: `:n.1` a try, `:n.2` a pause,
+`:n.3` the next try. A try that fails for now is a *value* there, not an exception, so a status call can read
+it; and a pause is a promise with a deadline, so nobody keeps a lease, memory or a thread for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from resonate import Context
+from resonate.error import ApplicationError
+
+from contract import Fault, failure_text, job_id_of
+from tools import Tools
+from trouble import Permanent, Transient
+
+logger = logging.getLogger("worker.step")
+
+#: The deadline of everything a job waits for. The SDK's own default, 24 hours, would end a job that waits for
+#: a person; ours is far enough to be none. The root promise gets the same (see the function), so a child is
+#: never cut short by a default.
+FOREVER = timedelta(days=3650)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What runs as a step: its name in the contract, its function, and whether it waits in the webhook's rhythm."""
+
+    name: str
+    run: Callable[..., Awaitable[dict[str, Any]]]
+    webhook: bool = False
+
+
+class JobFailed(Exception):  # noqa: N818 - the SDK stores it as the job's rejection
+    """Ends the job as failed; its text is the fault as JSON."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(failure_text(fault))
+        self.fault = fault
+
+    def __reduce__(self) -> str:
+        # The SDK pickles an exception beside its text where it can. Nobody should have to unpickle a fault.
+        raise TypeError("a fault travels as JSON")
+
+
+async def run_step(ctx: Context, step: Step, *args: Any) -> dict[str, Any]:
+    """Run a step to its checkpoint. Raises :class:`JobFailed` when it cannot be done."""
+    outcome = await ctx.options(timeout=FOREVER).run(tries, step, args)
+    fault = outcome.get("fault")
+    if fault is not None:
+        raise JobFailed(Fault(step=step.name, **fault))
+    checkpoint: dict[str, Any] = outcome["checkpoint"]
+    return checkpoint
+
+
+async def tries(ctx: Context, step: Step, args: tuple[Any, ...]) -> dict[str, Any]:
+    """The step's own promise: `{"checkpoint"|"fault", "attempts", "lastError"?}`."""
+    settings = ctx.get_dependency(Tools).settings
+    delays = settings.webhook_retry_seconds if step.webhook else settings.step_retry_seconds
+    last_error: dict[str, Any] | None = None
+    for number in itertools.count(1):
+        outcome = await ctx.options(timeout=FOREVER).run(one_try, step, number, args)
+        retry_in = outcome.pop("retryIn", None)
+        if retry_in is None or number > len(delays):
+            if "transient" in outcome:
+                last_error = outcome.pop("transient")
+                outcome["fault"] = {
+                    "code": last_error["code"],
+                    "message": f"{last_error['message']} (given up after {number} tries)",
+                }
+            return {**outcome, "attempts": number, **({"lastError": last_error} if last_error else {})}
+        last_error = outcome["transient"]
+        await pause(ctx, timedelta(seconds=retry_in))
+    raise AssertionError("unreachable")
+
+
+async def one_try(ctx: Context, step: Step, number: int, args: tuple[Any, ...]) -> dict[str, Any]:
+    """One try of a step, as a value whatever happens: a checkpoint, a fault, or a transient with its delay."""
+    tools = ctx.get_dependency(Tools)
+    started = time.monotonic()
+    outcome: dict[str, Any]
+    level = logging.INFO
+    try:
+        tools.crash_point(step.name, "before")
+        outcome = {"checkpoint": await step.run(tools, *args)}
+        tools.crash_point(step.name, "after")
+        note = {"outcome": "done"}
+    except Permanent as trouble:
+        outcome = {"fault": {"code": trouble.code, "message": trouble.message}}
+        note = {"outcome": "failed", "code": trouble.code, "reason": trouble.message}
+    except Exception as error:
+        if not isinstance(error, Transient):
+            logger.exception("a step met an unexpected error", extra={"step": step.name, "attempt": number})
+            error = Transient("internal_error", f"{type(error).__name__}: {error}")
+        level = logging.WARNING
+        outcome = _transient(tools, step, number, error)
+        note = {"outcome": "transient", "code": error.code, "reason": error.message}
+    # One line a step: this one.
+    milliseconds = round((time.monotonic() - started) * 1000)
+    extra = {
+        "job": job_id_of(ctx.info.id),
+        "step": step.name,
+        "attempt": number,
+        "duration_ms": milliseconds,
+        **note,
+    }
+    logger.log(level, f"{step.name} {note['outcome']}", extra=extra)
+    return outcome
+
+
+def _transient(tools: Tools, step: Step, number: int, error: Transient) -> dict[str, Any]:
+    settings = tools.settings
+    delays = settings.webhook_retry_seconds if step.webhook else settings.step_retry_seconds
+    delay = delays[number - 1] if number <= len(delays) else 0.0
+    if error.code == "internal_error" and number >= 3:
+        return {"fault": {"code": error.code, "message": error.message}}
+    if error.retry_after is not None:
+        delay = max(delay, min(error.retry_after, 3600.0))
+    now = time.time()
+    note = {"code": error.code, "message": error.message, "at": _iso(now), "nextTryAt": _iso(now + delay)}
+    return {"transient": note, "retryIn": delay}
+
+
+async def pause(ctx: Context, duration: timedelta) -> None:
+    """Wait durably: suspended until the promise's deadline passes, or somebody resolves it early.
+
+    Not `ctx.sleep()`: in SDK 0.8.1 its timer is a task as well, which every worker that is offered it takes
+    and drops, once a lease, for as long as the timer runs.
+    """
+    with contextlib.suppress(ApplicationError):  # how a promise that timed out is told
+        await ctx.promise(timeout=duration)
+
+
+def _iso(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03}Z"

@@ -1,0 +1,76 @@
+"""Usage: python -m reading DOCUMENT MEDIA_TYPE TEXT     (in a limited process; see isolation.py)
+
+Reads DOCUMENT, writes its text to TEXT as UTF-8, and prints `{"characters", "pages", "title"}` or
+`{"fault": {"code", "message"}}`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+from reading.fault import Unreadable
+
+#: Characters of text a document may have; more is no document for a person.
+_MAX_CHARACTERS = 40_000_000
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f\ufeff\ufffe\uffff]")
+_BLANKS = re.compile(r"\n{3,}")
+
+
+def read(path: Path, media_type: str) -> tuple[str, int | None, str]:
+    """The document's text, its pages where it has any, and its title where it says one."""
+    # Imported by need: a text file should not pay for PDFium.
+    match media_type:
+        case "application/pdf":
+            from reading.pdf import read_pdf
+
+            return read_pdf(path)
+        case "application/vnd.openxmlformats-officedocument.wordprocessingml.document":
+            from reading.docx import read_docx
+
+            return read_docx(path)
+        case "text/html":
+            from reading.html import read_html
+
+            return read_html(path.read_bytes())
+        case "message/rfc822":
+            from reading.mail import read_mail
+
+            return read_mail(path)
+        case _:
+            from reading.text import decode
+
+            return decode(path.read_bytes()), None, ""
+
+
+def tidy(text: str) -> str:
+    """One form for the same text: composed characters, plain line ends, no control characters, few blank lines."""
+    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _CONTROL.sub("", text.replace("\u00a0", " ").replace("\u00ad", ""))
+    return _BLANKS.sub("\n\n", "\n".join(line.rstrip() for line in text.split("\n"))).strip() + "\n"
+
+
+def main(arguments: list[str]) -> dict[str, Any]:
+    source, media_type, target = Path(arguments[0]), arguments[1], Path(arguments[2])
+    try:
+        text, pages, title = read(source, media_type)
+        if len(text) > _MAX_CHARACTERS:
+            raise Unreadable("document_too_complex", f"The document has {len(text):,} characters of text.")
+        text = tidy(text)
+        if not any(character.isalnum() for character in text):
+            where = f"None of its {pages} pages has text" if pages else "It has no text"
+            raise Unreadable(
+                "document_without_text", f"{where}; it may be a scan. Run OCR on it, then retry."
+            )
+    except Unreadable as fault:
+        return {"fault": {"code": fault.code, "message": fault.message}}
+    target.write_text(text, encoding="utf-8")
+    return {"characters": len(text), "pages": pages, "title": title[:300]}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1:])))  # noqa: T201 - the answer

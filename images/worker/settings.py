@@ -1,0 +1,97 @@
+"""The worker's settings: environment variables, read once, each with what it means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class SettingError(ValueError):
+    """A setting has a value the worker cannot use; the message names both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Defaults are those of the local stack."""
+
+    resonate_url: str = "http://server:8001"
+    #: The group whose jobs this worker takes.
+    worker_group: str = "worker"
+    #: Jobs this worker runs at once.
+    worker_concurrency: int = 8
+    #: Seconds a job's lease lasts; it is renewed every third of that. A killed worker's job goes on after it.
+    task_ttl_seconds: float = 5.0
+    documents_bucket: str = "documents"
+    work_bucket: str = "work"
+    results_bucket: str = "results"
+    #: Largest document, in MB (10^6 bytes).
+    max_document_mb: int = 50
+    #: Seconds a download may take.
+    download_seconds: float = 300.0
+    #: Limits of the process that reads one document.
+    reader_seconds: int = 60
+    reader_memory_mb: int = 768
+    #: `local`, or a pydantic-ai model string.
+    analyzer_model: str = "local"
+    #: Base URL of an OpenAI-compatible endpoint; only with `openai:` models.
+    analyzer_base_url: str = ""
+    #: Seconds one call of the model may take.
+    analyzer_seconds: float = 120.0
+    #: Characters of text in one call of the model; longer documents are read in parts.
+    analyzer_chunk_chars: int = 48_000
+    #: Standard Webhooks secret, `whsec_` and base64. Without it nothing is sent to a callbackUrl.
+    webhook_secret: str = ""
+    #: Seconds between one try of a webhook and the next; their number is the number of retries.
+    webhook_retry_seconds: tuple[float, ...] = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800)
+    #: Seconds between one try of any other step and the next.
+    step_retry_seconds: tuple[float, ...] = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
+    #: Whether documents and webhooks may use plain http and private addresses. For tests only.
+    allow_private_urls: bool = False
+    #: Where to crash on purpose, as `<step>:<before|middle|after>`. For tests only.
+    crash_at: str = ""
+    #: The file whose age tells the health check that the worker is alive and connected.
+    health_file: str = "/tmp/healthy"  # noqa: S108 - the container's only writable place
+    #: Seconds to wait at the end for what is under way to notice.
+    stop_seconds: float = field(default=3.0)
+
+    @property
+    def max_document_bytes(self) -> int:
+        return self.max_document_mb * 1_000_000
+
+
+def _delays(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(",") if part.strip())
+
+
+def _truth(text: str) -> bool:
+    if text.lower() in {"true", "1", "yes", "on"}:
+        return True
+    if text.lower() in {"false", "0", "no", "off", ""}:
+        return False
+    raise ValueError("true or false")
+
+
+_READ = {int: int, float: float, str: str, bool: _truth, tuple: _delays}
+_NAMES = {"task_ttl_seconds": "RESONATE_TASK_TTL_SECONDS"}
+_MAY_BE_ZERO = {"stop_seconds"}
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings. Raises :class:`SettingError` for the first value that cannot be used."""
+    environ = os.environ if environ is None else environ
+    values: dict[str, object] = {}
+    for name, default in ((f.name, f.default) for f in Settings.__dataclass_fields__.values()):
+        variable = _NAMES.get(name, name.upper())
+        text = environ.get(variable)
+        if text is None or (text == "" and not isinstance(default, str)):
+            continue
+        try:
+            value = _READ[type(default)](text.strip())  # type: ignore[operator]
+        except ValueError as error:
+            raise SettingError(f"{variable}={text!r} cannot be used: {error}.") from None
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
+                raise SettingError(f"{variable}={text!r} cannot be used: give a number above 0.")
+        values[name] = value
+    return Settings(**values)  # type: ignore[arg-type]

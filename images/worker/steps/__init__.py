@@ -1,0 +1,1 @@
+"""One module a step. A step may run twice (crash between effect and checkpoint), so its effect is idempotent."""

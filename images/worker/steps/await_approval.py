@@ -1,0 +1,29 @@
+"""Step 4, where asked for: somebody has to say yes. No deadline, and no worker holds the job while it waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from resonate import Context
+
+from contract import Job
+from durable import FOREVER
+
+
+async def await_approval(ctx: Context, job: Job, attempt: int, data: dict[str, Any]) -> dict[str, Any]:
+    """The step's own promise: `{"checkpoint": verdict}`, or `{"fault": …}` for a no.
+
+    The verdict resolves `doc/<jobId>:4.1`. It exists before anybody is asked, so no answer comes too early.
+    """
+    answer = ctx.promise(timeout=FOREVER)
+    await answer.id()
+    asked = ctx.options(timeout=FOREVER)
+    asked.detached("deliver_notice", job.model_dump(), "job.approval_requested", data, attempt)
+    verdict: dict[str, Any] = await answer
+    if verdict.get("approved") is True:
+        return {"checkpoint": verdict, "attempts": 1}
+    comment = f": {verdict['comment']}" if verdict.get("comment") else "."
+    return {
+        "fault": {"code": "rejected", "message": f"{verdict.get('approver')} said no{comment}"},
+        "attempts": 1,
+    }

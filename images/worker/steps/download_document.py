@@ -1,0 +1,55 @@
+"""Step 1: the document, from where it is to the work bucket; its size and type checked on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from contract import Job
+from reading.fault import Unreadable
+from reading.sniff import sniff
+from steps.keys import document_key
+from storage import split_uri
+from tools import Tools
+from trouble import Permanent
+from web import too_large
+
+
+async def download_document(tools: Tools, job: Job) -> dict[str, Any]:
+    """Checkpoint: `{"uri", "sha256", "bytes", "mediaType", "name"}`."""
+    settings = tools.settings
+    name = PurePosixPath(unquote(urlsplit(job.documentUrl).path)).name
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "document"
+        if job.documentUrl.startswith("s3://"):
+            sha256, size, declared = await _from_s3(tools, job.documentUrl, path)
+        else:
+            sha256, size, declared = await tools.web.download(
+                job.documentUrl, path, limit=settings.max_document_bytes, seconds=settings.download_seconds
+            )
+        tools.crash_point("download_document", "middle")
+        try:
+            media_type = await asyncio.to_thread(sniff, path, name, declared)
+        except Unreadable as fault:
+            raise Permanent(fault.code, fault.message) from None
+        uri = await tools.storage.store(settings.work_bucket, document_key(job), path, media_type)
+    return {"uri": uri, "sha256": sha256, "bytes": size, "mediaType": media_type, "name": name}
+
+
+async def _from_s3(tools: Tools, uri: str, path: Path) -> tuple[str, int, str]:
+    bucket, key = split_uri(uri)
+    limit = tools.settings.max_document_bytes
+    size, declared = await tools.storage.size(bucket, key)
+    if size > limit:
+        raise too_large(size, limit)
+    await tools.storage.fetch(bucket, key, path, missing="document_not_found")
+    return await asyncio.to_thread(_digest, path), path.stat().st_size, declared
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

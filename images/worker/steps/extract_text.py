@@ -1,0 +1,30 @@
+"""Step 2: the document's text, read in a process of its own, to the work bucket."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from contract import Job
+from isolation import run_limited
+from steps.keys import text_key
+from storage import split_uri
+from tools import Tools
+
+
+async def extract_text(tools: Tools, job: Job, document: dict[str, Any]) -> dict[str, Any]:
+    """Checkpoint: `{"uri", "characters", "pages", "title"}`; pages is null where the format has none."""
+    settings = tools.settings
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "document", Path(folder) / "text"
+        await tools.storage.fetch(*split_uri(document["uri"]), source)
+        tools.crash_point("extract_text", "middle")
+        found = await run_limited(
+            "reading", str(source), document["mediaType"], str(target),
+            seconds=settings.reader_seconds, memory_mb=settings.reader_memory_mb,
+        )  # fmt: skip
+        uri = await tools.storage.store(
+            settings.work_bucket, text_key(job), target, "text/plain; charset=utf-8"
+        )
+    return {"uri": uri, **found}

@@ -1,0 +1,99 @@
+"""The worker's process: connects, says that it is well, works until it is told to stop, gives back what it holds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+from resonate import Resonate
+from resonate.retry import Never
+
+import log
+import workflow
+from connections import Inbox, Requests
+from leases import Leases
+from settings import SettingError, Settings, load
+from tools import Tools
+
+logger = logging.getLogger("worker")
+
+
+async def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    pid = uuid.uuid4().hex
+    leases = Leases(pid, settings.task_ttl_seconds)
+    inbox = Inbox(settings.resonate_url, pid, settings.worker_group)
+    resonate = Resonate(
+        network=Requests(settings.resonate_url),
+        sources=[inbox],
+        group=settings.worker_group,
+        pid=pid,
+        ttl=timedelta(seconds=settings.task_ttl_seconds),
+        heartbeat=leases,
+        max_concurrent_tasks=settings.worker_concurrency,
+        retry_policy=Never(),  # steps are retried in durable.py, where a retry is on record
+        subscription_refresh_secs=0,
+        autostart=False,
+    )
+    leases.bind(resonate.promises.sender)
+    tools = Tools(settings)
+    resonate.with_dependency(tools)
+    workflow.register(resonate)
+    resonate.start()
+    health = asyncio.create_task(_say_healthy(Path(settings.health_file), inbox))
+    logger.info(
+        "worker started",
+        extra={
+            "group": settings.worker_group,
+            "concurrency": settings.worker_concurrency,
+            "pid": os.getpid(),
+        },
+    )
+
+    await stop.wait()
+    # First deaf, so that nothing new comes; then the tasks back, so that another worker goes on at once.
+    health.cancel()
+    await inbox.stop()
+    given_back = 0
+    with contextlib.suppress(TimeoutError):
+        given_back = await asyncio.wait_for(leases.give_back(), settings.stop_seconds)
+    logger.info("worker stopped", extra={"given_back": given_back})
+    await tools.close()
+
+
+async def _say_healthy(file: Path, inbox: Inbox) -> None:
+    """Touch the health file each second while the server can reach this worker and the loop turns."""
+    while True:
+        if inbox.connected:
+            file.touch()
+        else:
+            file.unlink(missing_ok=True)
+        await asyncio.sleep(1)
+
+
+def main() -> None:
+    log.configure()
+    try:
+        settings = load()
+    except SettingError as error:
+        sys.exit(f"worker: {error}")
+    asyncio.run(run(settings))
+    # Whatever a step still does in a thread is no longer ours: its lease is another worker's.
+    logging.shutdown()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The durable workflow: read it from top to bottom, that is what happens to a job.
+
+Each `run_step` is a checkpoint. When a worker dies, another one runs this function again from the top; steps that
+are done return what they returned before, without running. So nothing here may depend on anything but the
+checkpoints: no clock, no randomness, no reading of settings.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from resonate import Context, Resonate
+
+from contract import Fault, Job, Resume, root_id
+from durable import FOREVER, JobFailed, Step, pause, run_step
+from steps.analyze_document import analyze_document
+from steps.await_approval import await_approval
+from steps.clean_up import remove_stored
+from steps.download_document import download_document
+from steps.extract_text import extract_text
+from steps.notify_requester import leave_in_inbox, notify_requester
+from steps.store_results import store_results
+
+DOWNLOAD = Step("download_document", download_document)
+EXTRACT = Step("extract_text", extract_text)
+ANALYZE = Step("analyze_document", analyze_document)
+STORE = Step("store_results", store_results)
+NOTIFY = Step("notify_requester", notify_requester, webhook=True)
+INBOX = Step("notify_requester", leave_in_inbox)
+CLEAN_UP = Step("clean_up", remove_stored)
+
+#: How long after a cancellation the second sweep comes: a step that was running may still have stored something.
+_SECOND_SWEEP = timedelta(minutes=2)
+
+
+async def process_document(ctx: Context, job: Job, resume: Resume | None = None) -> dict[str, Any]:
+    """From a document to its result. A retried job comes with the checkpoints of the steps it need not repeat."""
+    done = dict(resume.checkpoints) if resume else {}
+    attempt = resume.attempt if resume else 1
+
+    async def step(what: Step, *args: Any) -> dict[str, Any]:
+        if what.name not in done:
+            done[what.name] = await run_step(ctx, what, *args)
+        return done[what.name]
+
+    try:
+        document = await step(DOWNLOAD, job)
+        text = await step(EXTRACT, job, document)
+        analysis = await step(ANALYZE, job, document, text)
+        approval = None
+        if job.requiresApproval:
+            approval = done.get("await_approval") or await _approval(ctx, job, attempt, analysis)
+        stored = await step(STORE, job, document, text, analysis, approval)
+        notice = await _notify(ctx, job, "job.done", {"status": "done", **stored}, attempt)
+    except JobFailed as failed:
+        # Told in a promise of its own: the job is over now, however long its requester cannot be reached.
+        data = {"status": "failed", "error": failed.fault.model_dump()}
+        ctx.options(timeout=FOREVER).detached("deliver_notice", job.model_dump(), "job.failed", data, attempt)
+        raise
+    return {**stored, **analysis, "document": document, "notification": notice}
+
+
+async def _approval(ctx: Context, job: Job, attempt: int, analysis: dict[str, Any]) -> dict[str, Any]:
+    data = {"status": "awaiting_approval", "summary": analysis["analysis"]["summary"]}
+    outcome = await ctx.options(timeout=FOREVER).run(await_approval, job, attempt, data)
+    if "fault" in outcome:
+        raise JobFailed(Fault(step="await_approval", **outcome["fault"]))
+    verdict: dict[str, Any] = outcome["checkpoint"]
+    return verdict
+
+
+async def _notify(ctx: Context, job: Job, event: str, data: dict[str, Any], attempt: int) -> dict[str, Any]:
+    """Tell the requester. A webhook that cannot be delivered does not undo the job: its inbox says so instead."""
+    try:
+        return await run_step(ctx, NOTIFY, job, event, data, attempt)
+    except JobFailed as undelivered:
+        return await run_step(ctx, INBOX, job, event, data, attempt, undelivered.fault.message)
+
+
+async def deliver_notice(
+    ctx: Context, job: Job, event: str, data: dict[str, Any], attempt: int
+) -> dict[str, Any]:
+    """A message about a job, beside its workflow: that it failed, or that it waits for approval."""
+    return await _notify(ctx, job, event, data, attempt)
+
+
+async def clean_up_cancelled(ctx: Context, job: Job, attempt: int) -> dict[str, Any]:
+    """After a cancellation: remove what was stored, tell the requester, and look once more for latecomers."""
+    removed = await run_step(ctx, CLEAN_UP, job)
+    told = {"status": "cancelled", **removed}
+    notice = await _notify(ctx, job, "job.cancelled", told, attempt)
+    await pause(ctx, _SECOND_SWEEP)
+    late = await run_step(ctx, CLEAN_UP, job)
+    return {
+        "cancelled": root_id(job.jobId, attempt),
+        "removed": removed["removed"] + late["removed"],
+        "notification": notice,
+    }
+
+
+def register(resonate: Resonate) -> None:
+    """Make the workflow known under the names that promises carry."""
+    for function in (process_document, deliver_notice, clean_up_cancelled):
+        resonate.register(function)
