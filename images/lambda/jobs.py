@@ -266,4 +266,3 @@ def _ask_again(state: str, record: PromiseRecord) -> int | None:
         return 60
     age = time.time() - record.created_at / 1000
     return int(min(60, max(1, age // 10)))
-

@@ -12,7 +12,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from resonate import Resonate
+from resonate.resonate import Resonate
 from resonate.connections import HttpConnection
 from resonate.error import ConnectorError, ServerError
 from resonate.types import PromiseRecord, Value
@@ -118,4 +118,3 @@ class Promises:
 def connect() -> Promises:
     """The line to the server that RESONATE_URL names."""
     return Promises(os.environ.get("RESONATE_URL", "http://server:8001"))
-

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from resonate import Context
+from resonate.context import Context
 from resonate.error import ApplicationError
 
 from contract import Fault, failure_text, job_id_of

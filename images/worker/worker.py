@@ -12,7 +12,7 @@ import uuid
 from datetime import timedelta
 from pathlib import Path
 
-from resonate import Resonate
+from resonate.resonate import Resonate
 from resonate.retry import Never
 
 import log

@@ -10,7 +10,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from resonate import Context, Resonate
+from resonate.context import Context
+from resonate.resonate import Resonate
 
 from contract import Fault, Job, Resume, root_id
 from durable import FOREVER, JobFailed, Step, pause, run_step

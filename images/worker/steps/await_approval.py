@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from resonate import Context
+from resonate.context import Context
 
 from contract import Job
 from durable import FOREVER
