@@ -58,7 +58,9 @@ async def serve(settings: Settings) -> None:
         async with asyncio.timeout(_STOP_SECONDS):
             await outer.cleanup()
     except TimeoutError:
-        logging.getLogger("sandbox").warning("stopped while an invocation was running, after %g s", _STOP_SECONDS)
+        logging.getLogger("sandbox").warning(
+            "stopped while an invocation was running, after %g s", _STOP_SECONDS
+        )
     await environment.stop()
 
 

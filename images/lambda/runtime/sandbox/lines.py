@@ -78,7 +78,12 @@ class Lines:
     def fault(self, request_id: str, message: str) -> str:
         """A time-out or an exit, which the function itself cannot log."""
         if self._json:
-            return json.dumps({"timestamp": now(), "level": "ERROR", "message": message, "requestId": request_id}) + "\n"
+            return (
+                json.dumps(
+                    {"timestamp": now(), "level": "ERROR", "message": message, "requestId": request_id}
+                )
+                + "\n"
+            )
         return f"{now()} {request_id} {message}\n\n"
 
     def end(self, report: Report) -> str:

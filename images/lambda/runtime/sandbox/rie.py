@@ -54,7 +54,11 @@ class Rie:
         environment = {"PATH": "/usr/bin:/bin", "AWS_LAMBDA_FUNCTION_TIMEOUT": _NEVER_SECONDS}
         # What RIE itself writes repeats, less well, what the supervisor writes: not shown.
         process = subprocess.Popen(  # noqa: ASYNC220, S603 - fork and exec, a millisecond
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         rie = cls(process)
         try:
@@ -63,7 +67,9 @@ class Rie:
                     await rie._listening(address)
         except (TimeoutError, RieError) as error:
             await rie.stop()
-            raise RieError(str(error) or f"RIE ({BINARY}) did not listen within {_START_SECONDS:g} s") from None
+            raise RieError(
+                str(error) or f"RIE ({BINARY}) did not listen within {_START_SECONDS:g} s"
+            ) from None
         return rie
 
     async def _listening(self, address: str) -> None:
@@ -85,7 +91,9 @@ class Rie:
             raise RieError(f"RIE went away: {error!r}") from error
 
     async def invoke(self, payload: bytes) -> Reply:
-        return await self._request("POST", f"http://{_INVOKE}/2015-03-31/functions/function/invocations", payload)
+        return await self._request(
+            "POST", f"http://{_INVOKE}/2015-03-31/functions/function/invocations", payload
+        )
 
     async def next(self) -> Reply:
         return await self._request("GET", f"http://{_RUNTIME}/2018-06-01/runtime/invocation/next")

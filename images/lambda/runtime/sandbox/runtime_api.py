@@ -58,20 +58,26 @@ def application(handlers: Handlers) -> web.Application:
         except web.HTTPRequestEntityTooLarge:
             return await refuse(request, request_id)
         known = await handlers.response(request_id, body)
-        return _accepted() if known else _refused(400, "InvalidRequestID", f"Invalid request ID: {request_id}")
+        return (
+            _accepted() if known else _refused(400, "InvalidRequestID", f"Invalid request ID: {request_id}")
+        )
 
     async def refuse(request: web.Request, request_id: str) -> web.Response:
         # Read on, so that the runtime sees the answer and not a broken connection.
         async for _ in request.content.iter_chunked(1 << 16):
             pass
         handlers.too_large(request_id)
-        return _refused(413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({RESPONSE_BYTES} bytes).")
+        return _refused(
+            413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({RESPONSE_BYTES} bytes)."
+        )
 
     async def error(request: web.Request) -> web.Response:
         request_id = request.match_info["id"]
         kind = request.headers.get("Lambda-Runtime-Function-Error-Type", "")
         known = await handlers.error(request_id, await request.read(), kind)
-        return _accepted() if known else _refused(400, "InvalidRequestID", f"Invalid request ID: {request_id}")
+        return (
+            _accepted() if known else _refused(400, "InvalidRequestID", f"Invalid request ID: {request_id}")
+        )
 
     async def init_error(request: web.Request) -> web.Response:
         kind = request.headers.get("Lambda-Runtime-Function-Error-Type", "Runtime.Unknown")

@@ -1,6 +1,5 @@
 """The environment's settings, read once from the container's environment variables."""
 
-import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -69,7 +68,9 @@ class Settings:
         region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         return cls(
             name=environ.get("AWS_LAMBDA_FUNCTION_NAME") or "function",
-            handler=environ.get("LAMBDA_HANDLER") or environ.get("_HANDLER") or "lambda_function.lambda_handler",
+            handler=environ.get("LAMBDA_HANDLER")
+            or environ.get("_HANDLER")
+            or "lambda_function.lambda_handler",
             region=region,
             account=environ.get("LAMBDA_ACCOUNT_ID") or "000000000000",
             timeout=_number(environ, "LAMBDA_TIMEOUT", 3, 0.1, 900),

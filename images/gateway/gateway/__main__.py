@@ -1,0 +1,84 @@
+"""Runs both doors: `python -m gateway`. Settings: see settings.py."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+from aiohttp import web
+
+from . import routes
+from .backlog import Backlog
+from .delivery import Delivery
+from .environments import Environments
+from .http_api import HEADER_BYTES, HttpApi
+from .invoker import Invoker
+from .lambda_api import LambdaApi
+from .settings import SettingError, Settings
+
+HTTP_PORT, LAMBDA_PORT = 8080, 9000
+#: What runs may end; compose kills after its stop_grace_period.
+_STOP_SECONDS = 8.0
+
+
+async def serve(settings: Settings, table: routes.Routes) -> None:
+    """Until SIGTERM or SIGINT; then no new connection is taken, and what runs may end."""
+    backlog = Backlog(settings.data)
+    environments = Environments(settings.host, settings.port)
+    invoker = Invoker(environments, settings.burst)
+    delivery = Delivery(settings, backlog, invoker, environments)
+    doors = [
+        (HttpApi(settings, table, invoker).application(), HTTP_PORT),
+        (LambdaApi(settings, invoker, environments, backlog, delivery).application(), LAMBDA_PORT),
+    ]
+    runners = []
+    for application, port in doors:
+        runner = web.AppRunner(
+            application,
+            access_log=None,
+            shutdown_timeout=_STOP_SECONDS,
+            # Refused by us, with API Gateway's words, at HEADER_BYTES; this only bounds the parser.
+            max_line_size=2 * HEADER_BYTES,
+            max_field_size=2 * HEADER_BYTES,
+        )
+        await runner.setup()
+        await web.TCPSite(runner, "0.0.0.0", port, backlog=1024).start()
+        runners.append(runner)
+    background = [asyncio.create_task(environments.watch()), asyncio.create_task(delivery.run())]
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([stopping, *background], return_when=asyncio.FIRST_COMPLETED)
+    try:
+        async with asyncio.timeout(_STOP_SECONDS + 1):
+            background[1].cancel()
+            await asyncio.gather(*(runner.cleanup() for runner in runners))
+            background[0].cancel()
+            await invoker.close()
+    except TimeoutError:
+        logging.getLogger("gateway").warning(
+            "stopped while requests were running, after %g s", _STOP_SECONDS + 1
+        )
+    await backlog.close()
+    for task in background:
+        if task.done() and not task.cancelled():
+            task.result()
+
+
+def main() -> int:
+    level = os.environ.get("GATEWAY_LOG_LEVEL", "INFO").upper()
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        settings = Settings.read(os.environ)
+        table = routes.read(settings.openapi)
+        asyncio.run(serve(settings, table))
+    except (SettingError, routes.SpecificationError, OSError) as error:
+        sys.stderr.write(f"gateway: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

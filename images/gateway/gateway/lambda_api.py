@@ -1,0 +1,190 @@
+"""The Lambda Invoke API: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+
+Status codes, error types and bodies are AWS's, so that an AWS SDK raises the exceptions that it raises in AWS.
+"""
+
+import json
+import math
+import re
+import uuid
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from .backlog import Backlog, Event
+from .delivery import Delivery
+from .environments import Environments, ThrottledError
+from .invoker import Call, Invoker, LostError, trace_id
+from .settings import Settings
+
+#: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html#function-configuration-deployment-and-execution
+SYNCHRONOUS_BYTES = 6 * 2**20
+ASYNCHRONOUS_BYTES = 2**20
+_ARN = re.compile(
+    r"(?:arn:aws[\w-]*:lambda:[\w-]+:)?(?:\d{12}:)?(?:function:)?(?P<name>[\w-]+)(?::(?P<qualifier>[\w$-]+))?"
+)
+
+
+class InvokeError(Exception):
+    """What Invoke answers instead of a result: an HTTP status and one of AWS's error types."""
+
+    def __init__(self, status: int, kind: str, message: str, **more: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.message = message
+        self.more = more
+
+    def response(self, request_id: str) -> web.Response:
+        body: dict[str, Any] = {"Type": "User" if self.status < 500 else "Service"}
+        # AWS spells this one member with a capital.
+        key = "Message" if self.kind in ("ResourceNotFoundException", "ServiceException") else "message"
+        headers = {"x-amzn-ErrorType": self.kind, "x-amzn-RequestId": request_id}
+        if self.status == 429:
+            headers["Retry-After"] = self.more.pop("retry_after")
+        text = json.dumps(body | self.more | {key: self.message})
+        return web.Response(status=self.status, text=text, headers=headers, content_type="application/json")
+
+
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+class LambdaApi:
+    """The door at :9000."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        invoker: Invoker,
+        environments: Environments,
+        backlog: Backlog,
+        delivery: Delivery,
+    ) -> None:
+        self._settings = settings
+        self._invoker = invoker
+        self._environments = environments
+        self._backlog = backlog
+        self._delivery = delivery
+
+    def application(self) -> web.Application:
+        app = web.Application(client_max_size=SYNCHRONOUS_BYTES + 1)
+        app.router.add_post("/2015-03-31/functions/{name}/invocations", self._invoke)
+        app.router.add_get("/_local/health", self._health)
+        app.router.add_get("/_local/dead-letters", self._dead_letters)
+        app.router.add_route("*", "/{tail:.*}", self._unknown)
+        return app
+
+    async def _invoke(self, request: web.Request) -> web.StreamResponse:
+        request_id = str(uuid.uuid4())
+        try:
+            return await self._invoked(request, request_id)
+        except InvokeError as error:
+            return error.response(request_id)
+
+    async def _invoked(self, request: web.Request, request_id: str) -> web.Response:
+        arn = self._function(unquote(request.match_info["name"]), request.query.get("Qualifier"))
+        kind = request.headers.get("X-Amz-Invocation-Type") or "RequestResponse"
+        if kind not in ("RequestResponse", "Event", "DryRun"):
+            raise InvokeError(
+                400,
+                "InvalidParameterValueException",
+                f"1 validation error detected: Value '{kind}' at 'invocationType' failed to satisfy constraint: "
+                "Member must satisfy enum value set: [Event, RequestResponse, DryRun]",
+            )
+        call = Call(
+            await self._payload(request, kind),
+            arn,
+            request_id,
+            trace=request.headers.get("X-Amzn-Trace-Id") or trace_id(),
+            client_context=request.headers.get("X-Amz-Client-Context"),
+            tail=request.headers.get("X-Amz-Log-Type", "").lower() == "tail",
+        )
+        if kind == "DryRun":
+            return web.Response(status=204, headers={"x-amzn-RequestId": request_id})
+        if kind == "Event":
+            await self._backlog.add(Event.of(call))
+            self._delivery.wake()
+            return web.Response(status=202, headers={"x-amzn-RequestId": request_id})
+        return await self._synchronous(call)
+
+    async def _synchronous(self, call: Call) -> web.Response:
+        try:
+            result = await self._invoker.invoke(call)
+        except ThrottledError:
+            raise InvokeError(
+                429,
+                "TooManyRequestsException",
+                "Rate Exceeded.",
+                Reason="ReservedFunctionConcurrentInvocationLimitExceeded",
+                retry_after=str(max(1, math.ceil(self._settings.burst))),
+            ) from None
+        except LostError as error:
+            raise InvokeError(500, "ServiceException", str(error)) from None
+        headers = {
+            "x-amzn-RequestId": call.request_id,
+            "X-Amzn-Trace-Id": call.trace,
+            "X-Amz-Executed-Version": "$LATEST",
+        }
+        if result.error:
+            headers["X-Amz-Function-Error"] = result.error
+        if call.tail and result.log is not None:
+            headers["X-Amz-Log-Result"] = result.log
+        return web.Response(body=result.payload, headers=headers, content_type="application/json")
+
+    def _function(self, name: str, qualifier: str | None) -> str:
+        """The ARN that the function sees. `name` is a name, a partial or a whole ARN, each with or without version."""
+        found = _ARN.fullmatch(name)
+        if found and found["name"] in self._settings.names:
+            version = qualifier or found["qualifier"] or "$LATEST"
+            if version == "$LATEST":
+                bare = self._settings.arn(self._settings.function)
+                return f"{bare}:$LATEST" if qualifier or found["qualifier"] else bare
+        arn = self._settings.arn(found["name"] if found else name)
+        if qualifier or (found and found["qualifier"]):
+            arn += f":{qualifier or (found and found['qualifier'])}"
+        raise InvokeError(404, "ResourceNotFoundException", f"Function not found: {arn}")
+
+    async def _payload(self, request: web.Request, kind: str) -> bytes:
+        limit = ASYNCHRONOUS_BYTES if kind == "Event" else SYNCHRONOUS_BYTES
+        size = request.content_length or 0
+        try:
+            payload = b"" if size > limit else await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            size = limit + 1
+        else:
+            size = max(size, len(payload))
+        if size > limit:
+            raise InvokeError(
+                413,
+                "RequestTooLargeException",
+                f"{size} byte payload is too large for the {kind} invocation type (limit {limit} bytes)",
+            )
+        if not payload:
+            return b"{}"
+        try:
+            json.loads(payload, parse_constant=_reject_constant)
+        except (ValueError, RecursionError) as error:
+            raise InvokeError(
+                400, "InvalidRequestContentException", f"Could not parse request body into json: {error}"
+            ) from None
+        return payload
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "environments": len(self._environments),
+                "busy": self._environments.busy,
+                "waiting": self._environments.waiting,
+                "events": await self._backlog.count(),
+            }
+        )
+
+    async def _dead_letters(self, _: web.Request) -> web.Response:
+        return web.json_response({"deadLetters": await self._backlog.dead_letters()})
+
+    async def _unknown(self, request: web.Request) -> web.Response:
+        message = f"{request.method} {request.path} is not a call of this Lambda API, which has only Invoke"
+        error = InvokeError(404, "UnknownOperationException", message)
+        return error.response(str(uuid.uuid4()))

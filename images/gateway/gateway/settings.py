@@ -1,0 +1,90 @@
+"""The gateway's settings, read once from the environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+
+class SettingError(ValueError):
+    """A variable has a value that cannot be used; the message names variable, value and what is expected."""
+
+
+def _number(environ: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
+    raw = environ.get(name, "").strip()
+    try:
+        value = float(raw) if raw else default
+    except ValueError:
+        raise SettingError(f"{name}={raw!r} is not a number; expected {low:g} to {high:g}") from None
+    if not low <= value <= high:
+        raise SettingError(f"{name}={raw!r} is out of range; expected {low:g} to {high:g}")
+    return value
+
+
+def _address(raw: str) -> tuple[str, int]:
+    host, _, port = raw.rpartition(":")
+    if not host or not port.isdigit():
+        raise SettingError(f"LAMBDA_HOST={raw!r} is not an address; expected host:port, such as lambda:8080")
+    return host, int(port)
+
+
+@dataclass
+class Settings:
+    """Times in seconds."""
+
+    #: A DNS name with one address for each execution environment, and their port.
+    host: str = "lambda"
+    port: int = 8080
+    #: How long a request waits for a free environment before it is throttled.
+    burst: float = 5.0
+    function: str = "document-processor"
+    region: str = "us-east-1"
+    account: str = "000000000000"
+    api_id: str = "local"
+    stage: str = "$default"
+    #: "1.0" or "2.0"; empty: as each route of the OpenAPI file says.
+    event_version: str = ""
+    openapi: Path = Path("/app/openapi.yaml")
+    data: Path = Path("/data")
+    #: Pauses before the second and third attempt of an asynchronous event that the function failed.
+    event_pauses: tuple[float, ...] = (60.0, 120.0)
+    #: How old an asynchronous event may get (MaximumEventAgeInSeconds).
+    event_age: float = 21600.0
+    integration: float = 30.0
+    names: frozenset[str] = field(default_factory=frozenset)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """Raises SettingError."""
+        host, port = _address(environ.get("LAMBDA_HOST") or "lambda:8080")
+        version = environ.get("API_EVENT_VERSION", "").strip()
+        if version not in ("", "1.0", "2.0"):
+            raise SettingError(f"API_EVENT_VERSION={version!r} is unknown; expected 1.0 or 2.0")
+        pauses = environ.get("LAMBDA_RETRY_SECONDS", "").split()
+        try:
+            event_pauses = tuple(float(pause) for pause in pauses) or (60.0, 120.0)
+        except ValueError:
+            raise SettingError(
+                f"LAMBDA_RETRY_SECONDS={environ['LAMBDA_RETRY_SECONDS']!r} is no list of seconds; expected as 60 120"
+            ) from None
+        function = environ.get("AWS_LAMBDA_FUNCTION_NAME") or "document-processor"
+        return cls(
+            host=host,
+            port=port,
+            burst=_number(environ, "LAMBDA_BURST_SECONDS", 5, 0, 900),
+            function=function,
+            region=environ.get("AWS_REGION") or "us-east-1",
+            account=environ.get("LAMBDA_ACCOUNT_ID") or "000000000000",
+            api_id=environ.get("API_ID") or "local",
+            stage=environ.get("API_STAGE") or "$default",
+            event_version=version,
+            openapi=Path(environ.get("API_OPENAPI") or "/app/openapi.yaml"),
+            data=Path(environ.get("GATEWAY_DATA") or "/data"),
+            event_pauses=event_pauses,
+            event_age=_number(environ, "LAMBDA_EVENT_AGE_SECONDS", 21600, 1, 21600),
+            integration=_number(environ, "API_INTEGRATION_SECONDS", 30, 0.05, 30),
+            names=frozenset({function, "function"}),
+        )
+
+    def arn(self, name: str) -> str:
+        return f"arn:aws:lambda:{self.region}:{self.account}:function:{name}"
