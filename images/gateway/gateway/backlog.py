@@ -1,7 +1,7 @@
 """The asynchronous events that are still to be delivered, and the dead letters: SQLite, on a volume.
 
-An event is written, and synced to the disk, before its caller gets 202; it is deleted after the function has had it.
-In between, whatever happens to the gateway, it is delivered again: at least once, as in AWS.
+An event is written, and synced to the disk, before its caller gets 202; it is deleted after the function
+has had it. In between, whatever happens to the gateway, it is delivered again: at least once, as in AWS.
 """
 
 import asyncio
@@ -41,7 +41,9 @@ _LISTED = 100
 
 @dataclass
 class Event:
-    """One event on its way. `failures` counts the function's errors, `throttles` those that are not its own."""
+    """One event on its way. `failures` counts the function's errors, `throttles` those that are not its
+    own.
+    """
 
     request_id: str
     arn: str

@@ -1,7 +1,8 @@
-"""CORS as an HTTP API does it: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
+"""CORS as an HTTP API does it:
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
 
-Where it is configured, preflight requests are answered without a route, and the function's own CORS headers are
-ignored.
+Where it is configured, preflight requests are answered without a route, and the function's own CORS headers
+are ignored.
 """
 
 from .answers import Answer

@@ -1,8 +1,9 @@
-"""Delivers the asynchronous events: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+"""Delivers the asynchronous events:
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 
-A function error is tried again twice, after 1 and 2 minutes; throttling and faults that are not the function's are
-tried again, from 1 s to 5 min apart, until the event is 6 h old. Who fails for good becomes a dead letter, in the form
-of AWS's on-failure destination record.
+A function error is tried again twice, after 1 and 2 minutes; throttling and faults that are not the
+function's are tried again, from 1 s to 5 min apart, until the event is 6 h old. Who fails for good becomes
+a dead letter, in the form of AWS's on-failure destination record.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import contextlib
 import json
 import logging
 import time
+from functools import partial
 from typing import Any
 
 from .backlog import Backlog, Event
@@ -57,10 +59,10 @@ class Delivery:
         for event in await self._backlog.due(time.time(), room, set(self._running)):
             task = asyncio.create_task(self._deliver(event))
             self._running[event.request_id] = task
-            task.add_done_callback(lambda _, name=event.request_id: self._over(name))
+            task.add_done_callback(partial(self._over, event.request_id))
 
-    def _over(self, request_id: str) -> None:
-        task = self._running.pop(request_id)
+    def _over(self, request_id: str, task: asyncio.Task[None]) -> None:
+        del self._running[request_id]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("event %s could not be handled, it will be delivered again: %r", request_id, error)
             # Not at once: what failed is likely the disk.

@@ -1,7 +1,7 @@
 """The execution environments: found by DNS while running, one request in flight to each, the rest in a queue.
 
-Each container of the scaled compose service is one address of the service's name. The one used last is used first,
-as in AWS: few callers keep few environments warm.
+Each container of the scaled compose service is one address of the service's name. The one used last is used
+first, as in AWS: few callers keep few environments warm.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ class Environments:
         except socket.gaierror:
             # Nobody is there (or DNS is not): the next look may find them.
             found = []
-        self.update({f"{address[4][0]}:{address[4][1]}" for address in found})
+        self.update({f"{address[4][0]!s}:{self._port}" for address in found})
 
     def update(self, addresses: set[str]) -> None:
         """Takes note of who is there now. Who is gone is not lent again; a running request may still end."""
@@ -76,7 +76,9 @@ class Environments:
 
     @asynccontextmanager
     async def borrow(self, until: float) -> AsyncIterator["Loan"]:
-        """An environment for one request. Waits, in turn, until the loop's time `until`. Raises ThrottledError."""
+        """An environment for one request. Waits, in turn, until the loop's time `until`. Raises
+        ThrottledError.
+        """
         loan = Loan(await self._take(until))
         try:
             yield loan

@@ -158,8 +158,10 @@ def _version_1(request: Request, route: Route, parameters: dict[str, str], api: 
     body, encoded = request.content()
     path = unquote(request.raw_path)
     identity = dict.fromkeys(
-        ("accessKey", "accountId", "caller", "cognitoAmr", "cognitoAuthenticationProvider")
-        + ("cognitoAuthenticationType", "cognitoIdentityId", "cognitoIdentityPoolId", "principalOrgId")
+        [
+            *("accessKey", "accountId", "caller", "cognitoAmr", "cognitoAuthenticationProvider"),
+            *("cognitoAuthenticationType", "cognitoIdentityId", "cognitoIdentityPoolId", "principalOrgId"),
+        ]
     )
     return {
         "version": "1.0",

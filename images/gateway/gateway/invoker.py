@@ -55,7 +55,8 @@ class Invoker:
         self._environments = environments
         self._burst = burst
         self._running: set[asyncio.Task[Result]] = set()
-        # Connections are kept a moment only: one left by a container that is gone would take a request with it.
+        # Connections are kept a moment only: one left by a container that is gone would take a request
+        # with it.
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2, use_dns_cache=False),
             timeout=aiohttp.ClientTimeout(total=_LONGEST_SECONDS, sock_connect=_CONNECT_SECONDS),

@@ -1,6 +1,7 @@
 """The Lambda Invoke API: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 
-Status codes, error types and bodies are AWS's, so that an AWS SDK raises the exceptions that it raises in AWS.
+Status codes, error types and bodies are AWS's, so that an AWS SDK raises the exceptions that it raises in
+AWS.
 """
 
 import json
@@ -90,8 +91,8 @@ class LambdaApi:
             raise InvokeError(
                 400,
                 "InvalidParameterValueException",
-                f"1 validation error detected: Value '{kind}' at 'invocationType' failed to satisfy constraint: "
-                "Member must satisfy enum value set: [Event, RequestResponse, DryRun]",
+                f"1 validation error detected: Value '{kind}' at 'invocationType' failed to satisfy "
+                "constraint: Member must satisfy enum value set: [Event, RequestResponse, DryRun]",
             )
         call = Call(
             await self._payload(request, kind),
@@ -134,7 +135,9 @@ class LambdaApi:
         return web.Response(body=result.payload, headers=headers, content_type="application/json")
 
     def _function(self, name: str, qualifier: str | None) -> str:
-        """The ARN that the function sees. `name` is a name, a partial or a whole ARN, each with or without version."""
+        """The ARN that the function sees. `name` is a name, a partial or a whole ARN, each with or without
+        version.
+        """
         found = _ARN.fullmatch(name)
         if found and found["name"] in self._settings.names:
             version = qualifier or found["qualifier"] or "$LATEST"

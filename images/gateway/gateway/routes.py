@@ -1,7 +1,7 @@
 """The routes of the HTTP API, from the OpenAPI file that the deployed one imports.
 
-https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html: a full match wins over a
-greedy one, a method over ANY, and everything over $default.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html: a full match wins
+over a greedy one, a method over ANY, and everything over $default.
 """
 
 import re

@@ -60,12 +60,12 @@ class Settings:
         version = environ.get("API_EVENT_VERSION", "").strip()
         if version not in ("", "1.0", "2.0"):
             raise SettingError(f"API_EVENT_VERSION={version!r} is unknown; expected 1.0 or 2.0")
-        pauses = environ.get("LAMBDA_RETRY_SECONDS", "").split()
+        raw = environ.get("LAMBDA_RETRY_SECONDS", "")
         try:
-            event_pauses = tuple(float(pause) for pause in pauses) or (60.0, 120.0)
+            event_pauses = tuple(float(pause) for pause in raw.split()) or (60.0, 120.0)
         except ValueError:
             raise SettingError(
-                f"LAMBDA_RETRY_SECONDS={environ['LAMBDA_RETRY_SECONDS']!r} is no list of seconds; expected as 60 120"
+                f"LAMBDA_RETRY_SECONDS={raw!r} is no list of seconds; expected: 60 120"
             ) from None
         function = environ.get("AWS_LAMBDA_FUNCTION_NAME") or "document-processor"
         return cls(

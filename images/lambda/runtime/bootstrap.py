@@ -1,4 +1,5 @@
-"""What AWS keeps at /var/runtime/bootstrap.py: the search path as documented, then the runtime interface client.
+"""What AWS keeps at /var/runtime/bootstrap.py: the search path as documented, then the runtime interface
+client.
 
 The function's code comes first, then layers, then the runtime's own packages, then Python's:
 https://docs.aws.amazon.com/lambda/latest/dg/python-package.html#python-package-searchpath

@@ -1,9 +1,9 @@
 """One Lambda execution environment: RIE, awslambdaric and the user's function, made to behave as in AWS.
 
-    gateway ──▶ front :8080 ──▶ RIE 127.0.0.1:8081 ──▶ Runtime API 127.0.0.1:9001 ──▶ awslambdaric, the function
-                                                       (freezes, times, measures)
+    gateway ──▶ front :8080 ──▶ RIE :8081 ──▶ Runtime API :9001 ──▶ awslambdaric, the function
+                                              (freezes, times, measures)
 
 RIE serves the invocation; the Runtime API in between knows what RIE does not say: that the answer is an
-error, how long it took, what was logged, that the function is gone. It refuses to do: more than one invocation
-at a time, extensions' telemetry, response streaming, SnapStart.
+error, how long it took, what was logged, that the function is gone. It refuses to do: more than one
+invocation at a time, extensions' telemetry, response streaming, SnapStart.
 """

@@ -1,8 +1,9 @@
 """The execution environment's life: cold, init, invoke, frozen, and again.
 
-https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html. An Init phase that fails or takes longer
-than its limit is tried again inside the invocation, against the function's time-out; after a crash or a time-out the
-environment is reset and the next invocation initialises it within its own duration ("suppressed init").
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html. An Init phase that fails or
+takes longer than its limit is tried again inside the invocation, against the function's time-out; after a
+crash or a time-out the environment is reset and the next invocation initialises it within its own duration
+("suppressed init").
 """
 
 import asyncio
@@ -125,7 +126,8 @@ class Environment:
         return Outcome(invocation.request_id, body, "Unhandled" if failed else None, self._logs.tail)
 
     async def _init_phase(self, invocation: Invocation) -> float | None:
-        """The Init phase of a new environment. Returns its duration in ms, None if it failed: then it is tried
+        """The Init phase of a new environment. Returns its duration in ms, None if it failed: then it is
+        tried
         again inside the invocation."""
         self._logs.write(self._lines.init_start(self.settings.name))
         generation = await self._next_generation()
@@ -149,10 +151,8 @@ class Environment:
         return generation, fault
 
     async def _next_generation(self) -> Generation:
-        self.prepare()
         preparing, self._preparing = self._preparing, None
-        assert preparing is not None
-        self._generation = await preparing
+        self._generation = await (preparing or self._prepared())
         return self._generation
 
     async def _reset(self) -> None:
@@ -171,10 +171,8 @@ class Environment:
         report.error = None if fault.status == "timeout" else fault.kind
         if fault.body is not None:
             return
-        if fault.status == "timeout":
-            text = fault.message
-        else:
-            text = f"Error: {fault.message} {fault.kind}"
+        timeout = fault.status == "timeout"
+        text = fault.message if timeout else f"Error: {fault.message} {fault.kind}"
         self._logs.write(self._lines.fault(invocation.request_id, text))
 
     def _tear_down(self) -> None:
@@ -183,7 +181,9 @@ class Environment:
         task.add_done_callback(self._ending.discard)
 
     async def _torn_down(self) -> None:
-        """Idle for long enough: the next request finds a new environment, with an empty /tmp and another log stream."""
+        """Idle for long enough: the next request finds a new environment, with an empty /tmp and another
+        log stream.
+        """
         if self._busy:
             return
         self._busy = True

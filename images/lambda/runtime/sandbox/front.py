@@ -1,7 +1,8 @@
 """The environment's front: the Invoke call, one at a time, and its health.
 
-POST /2015-03-31/functions/{name}/invocations    synchronous; X-Amz-Log-Type: Tail gives the log's tail
-GET  /health                                     200 with the environment's state, for the container's health check
+POST /2015-03-31/functions/{name}/invocations    synchronous; X-Amz-Log-Type: Tail gives the log's tail GET
+/health                                     200 with the environment's state, for the container's health
+check
 """
 
 import asyncio

@@ -1,4 +1,5 @@
-"""One generation: a RIE and the function's processes below it, from the cold start to a crash or a tear-down."""
+"""One generation: a RIE and the function's processes below it, from the cold start to a crash or a
+tear-down."""
 
 import asyncio
 import contextlib
@@ -47,6 +48,12 @@ class Generation:
         self._oom_before = oom_kills()
         self.dead = False
 
+    @property
+    def _running(self) -> Rie:
+        if self._rie is None:
+            raise RieError("RIE was not started")
+        return self._rie
+
     async def prepare(self) -> None:
         """Starts RIE; the function itself starts with the first invocation. Raises RieError."""
         name = f"sandbox-{uuid.uuid4().hex}"
@@ -59,11 +66,12 @@ class Generation:
 
     def _launched(self) -> None:
         """launch.py asks for what the function is to run with: it is the function's main process."""
-        assert self._listener is not None and self._rie is not None
+        if self._listener is None:
+            return
         connection, _ = self._listener.accept()
         with connection:
             peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            self.processes = Processes(int.from_bytes(peer[:4], "little"), self._rie.pid)
+            self.processes = Processes(int.from_bytes(peer[:4], "little"), self._running.pid)
             self._loop.add_reader(self.processes.pidfd, self._exited)
             log = self._logs.open()
             try:
@@ -84,8 +92,8 @@ class Generation:
             self._phase.set_result(fault)
 
     def _exited(self) -> None:
-        assert self.processes is not None
-        self._loop.remove_reader(self.processes.pidfd)
+        if self.processes is not None:
+            self._loop.remove_reader(self.processes.pidfd)
         self.dead = True
         self._logs.drain()
         self._end_phase(Fault("Runtime.ExitError", "Runtime exited without providing a reason"))
@@ -93,10 +101,9 @@ class Generation:
     # The two phases.
 
     async def init(self, invocation: Invocation, limit: float) -> Fault | None:
-        """Starts the function with this invocation and waits until it asks for it: at most `limit` seconds."""
-        assert self._rie is not None
+        """Starts the function and waits, at most `limit` seconds, until it asks for the invocation."""
         self._handed.clear()
-        self._post = asyncio.create_task(self._rie.invoke(invocation.payload))
+        self._post = asyncio.create_task(self._running.invoke(invocation.payload))
         fault = await self._wait(limit)
         if fault is None:
             self.initialised = True
@@ -109,12 +116,11 @@ class Generation:
 
         Returns what went wrong, whether the handler raised, and what it answered.
         """
-        assert self._rie is not None
         self._failed = False
         self._current = invocation
         self._deadline_ms = int((time.time() + limit) * 1000)
         if self._post is None:
-            self._post = asyncio.create_task(self._rie.invoke(invocation.payload))
+            self._post = asyncio.create_task(self._running.invoke(invocation.payload))
         self._handed.set()
         fault = await self._wait(limit)
         self._current = None
@@ -164,13 +170,12 @@ class Generation:
     # The Runtime API's handlers.
 
     async def next(self) -> tuple[dict[str, str], bytes]:
-        assert self._rie is not None
         if self.initialised and self.processes is not None:
             self._handed.clear()
             if self._settings.freeze:
                 self.processes.freeze()
             self._logs.drain()
-        following = asyncio.create_task(self._rie.next())
+        following = asyncio.create_task(self._running.next())
         self._end_phase(None)
         try:
             reply = await following
@@ -179,10 +184,12 @@ class Generation:
             raise
         self._rie_id = reply.headers.get("Lambda-Runtime-Aws-Request-Id", "")
         await self._handed.wait()
-        assert self._current is not None and self.processes is not None
-        if self._settings.freeze:
+        invocation = self._current
+        if invocation is None:
+            raise RieError("no invocation is running")
+        if self._settings.freeze and self.processes is not None:
             self.processes.thaw()
-        return self._current.headers(self._deadline_ms), reply.body
+        return invocation.headers(self._deadline_ms), reply.body
 
     async def response(self, request_id: str, body: bytes) -> bool:
         return await self._answer(request_id, "response", body)
@@ -192,9 +199,9 @@ class Generation:
         return await self._answer(request_id, "error", body)
 
     async def _answer(self, request_id: str, kind: str, body: bytes) -> bool:
-        if self._rie is None or self._current is None or self._current.request_id != request_id:
+        if self._current is None or self._current.request_id != request_id:
             return False
-        reply = await self._rie.answer(f"invocation/{self._rie_id}/{kind}", body)
+        reply = await self._running.answer(f"invocation/{self._rie_id}/{kind}", body)
         return reply.status < 300
 
     async def init_error(self, body: bytes, error_type: str) -> None:
@@ -204,7 +211,8 @@ class Generation:
         self._end_phase(
             Fault(
                 "Function.ResponseSizeTooLarge",
-                f"Response payload size exceeded maximum allowed payload size ({runtime_api.RESPONSE_BYTES} bytes).",
+                "Response payload size exceeded maximum allowed payload size "
+                f"({runtime_api.RESPONSE_BYTES} bytes).",
             )
         )
 

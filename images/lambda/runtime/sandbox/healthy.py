@@ -1,4 +1,5 @@
-"""The container's health check: exit 0 if the front answers. No imports beyond sockets: it runs every few seconds."""
+"""The container's health check: exit 0 if the front answers. No imports beyond sockets: it runs every few
+seconds."""
 
 import socket
 import sys

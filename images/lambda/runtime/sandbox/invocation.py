@@ -45,7 +45,7 @@ def _one_line(client_context: str) -> str:
 
 @dataclass
 class Outcome:
-    """`error` is X-Amz-Function-Error ("Unhandled"), None if the handler returned. `log` is the log's tail."""
+    """`error` is X-Amz-Function-Error: "Unhandled", or None if the handler returned. `log` is a tail."""
 
     request_id: str
     payload: bytes

@@ -1,9 +1,9 @@
 """RIE starts this; it becomes the function's process.
 
-Usage: launch.py SOCKET     (an abstract Unix socket of the supervisor)
-It asks the supervisor for the function's environment variables and for the pipe that is its log, takes its place in
-a process group of its own, and replaces itself by the managed runtime's bootstrap. Standard library only, no site:
-it runs at every cold start.
+Usage: launch.py SOCKET     (an abstract Unix socket of the supervisor) It asks the supervisor for the
+function's environment variables and for the pipe that is its log, takes its place in a process group of its
+own, and replaces itself by the managed runtime's bootstrap. Standard library only, no site: it runs at
+every cold start.
 """
 
 import json
@@ -22,14 +22,14 @@ def main() -> None:
     if os.getpgid(0) != os.getpid():
         os.setpgid(0, 0)
     # Where memory runs out, the kernel shall end the function, not the supervisor.
-    with open("/proc/self/oom_score_adj", "w") as file:
+    with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - pathlib costs milliseconds
         file.write("1000")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.chdir(environment["LAMBDA_TASK_ROOT"])
     python = os.path.realpath(sys.executable)
-    os.execve(python, [python, "/var/runtime/bootstrap.py", environment["_HANDLER"]], environment)
+    os.execve(python, [python, "/var/runtime/bootstrap.py", environment["_HANDLER"]], environment)  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The lines that Lambda itself writes to a function's log: START, END, REPORT, INIT_REPORT, as text or as JSON.
+"""The lines that Lambda itself writes to a function's log: START, END, REPORT, INIT_REPORT, as text or as
+JSON.
 
 Text as in https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html, JSON as in
 https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html. Durations in ms.

@@ -1,4 +1,5 @@
-"""The function's log: everything it and Lambda write goes to the container's log; the tail of one invocation is kept."""
+"""The function's log: everything it and Lambda write goes to the container's log; the tail of one
+invocation is kept."""
 
 import asyncio
 import os
@@ -38,7 +39,9 @@ class Logs:
         return writing
 
     def drain(self) -> None:
-        """Takes what was written up to now. A process writes before it answers, so at the answer nothing is missed."""
+        """Takes what was written up to now. A process writes before it answers, so at the answer nothing is
+        missed.
+        """
         if self._pipe is None:
             return
         # Bounded: a function that floods its log must not keep the supervisor here.

@@ -1,8 +1,8 @@
 """The function's processes: stop, continue, kill, measure. Linux /proc and signals; no privilege needed.
 
-The function's main process leads a process group; what it starts is usually in that group, and is found through
-/proc where it is not. The supervisor is the "subreaper" of the container: orphans become its children, so the
-function's processes are all our descendants but RIE.
+The function's main process leads a process group; what it starts is usually in that group, and is found
+through /proc where it is not. The supervisor is the "subreaper" of the container: orphans become its
+children, so the function's processes are all our descendants but RIE.
 """
 
 import contextlib
@@ -79,7 +79,8 @@ class Processes:
     def _signal_all(self, number: signal.Signals) -> None:
         self._signal(number)
         done: set[int] = set()
-        # A process may fork while we look: again until nothing new is found (a fork bomb ends at the pids limit).
+        # A process may fork while we look: again until nothing new is found (a fork bomb ends at the pids
+        # limit).
         for _ in range(20):
             new = self._others() - done
             if not new:
@@ -105,7 +106,9 @@ class Processes:
         return total
 
     def peak_mb(self) -> int:
-        """The most memory that the environment's function has used so far, in MB rounded up, as REPORT says it."""
+        """The most memory that the environment's function has used so far, in MB rounded up, as REPORT says
+        it.
+        """
         with contextlib.suppress(OSError, StopIteration):
             status = Path(f"{_PROC}/{self.main}/status").read_text()
             line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
@@ -127,7 +130,9 @@ def _resident(pid: int) -> int:
 
 
 def oom_kills() -> int:
-    """How often the kernel has killed for memory in this container (cgroup v2, else v1); 0 where it does not say."""
+    """How often the kernel has killed for memory in this container (cgroup v2, else v1); 0 where it does
+    not say.
+    """
     for name in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
         with contextlib.suppress(OSError, ValueError):
             for line in Path(name).read_text().splitlines():

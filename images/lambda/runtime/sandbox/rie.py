@@ -1,7 +1,7 @@
 """AWS's Lambda Runtime Interface Emulator: one process, its two HTTP faces.
 
-RIE dies on a second request and is not to be trusted after a failure, so each generation of the function gets a
-fresh one; it starts in some 10 ms.
+RIE dies on a second request and is not to be trusted after a failure, so each generation of the function
+gets a fresh one; it starts in some 10 ms.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ BINARY = os.environ.get("LAMBDA_RIE_PATH", "/usr/local/bin/aws-lambda-rie")
 _INVOKE = "127.0.0.1:8081"
 _RUNTIME = "127.0.0.1:9002"
 _LAUNCH = Path(__file__).with_name("launch.py")
+#: The interpreter itself, not the supervisor's environment of it.
+_PYTHON = os.path.realpath(sys.executable)
 _START_SECONDS = 5.0
 #: RIE's own clock must never end an invocation: ours does, as AWS would.
 _NEVER_SECONDS = "86400"
@@ -49,7 +51,7 @@ class Rie:
         command = [
             *(BINARY, "--log-level", "error"),
             *("--runtime-interface-emulator-address", _INVOKE, "--runtime-api-address", _RUNTIME),
-            *(os.path.realpath(sys.executable), "-I", "-S", str(_LAUNCH), socket_name),
+            *(_PYTHON, "-I", "-S", str(_LAUNCH), socket_name),
         ]
         environment = {"PATH": "/usr/bin:/bin", "AWS_LAMBDA_FUNCTION_TIMEOUT": _NEVER_SECONDS}
         # What RIE itself writes repeats, less well, what the supervisor writes: not shown.

@@ -1,7 +1,7 @@
 """The Lambda Runtime API as the function's process sees it, on loopback.
 
-https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html; RIE's is behind it. Asking for the next invocation is
-what ends one: there the function is frozen.
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html; RIE's is behind it. Asking for the next
+invocation is what ends one: there the function is frozen.
 """
 
 from typing import Protocol

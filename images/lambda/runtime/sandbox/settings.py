@@ -64,7 +64,9 @@ class Settings:
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """Raises SettingError. Ranges are AWS's: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+        """Raises SettingError. Ranges are AWS's:
+        https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+        """
         region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         return cls(
             name=environ.get("AWS_LAMBDA_FUNCTION_NAME") or "function",
@@ -102,7 +104,8 @@ class Settings:
         return f"/aws/lambda/{self.name}"
 
     def environment(self, runtime_api: str) -> dict[str, str]:
-        """What the function finds in os.environ: its own variables and the documented ones, which it cannot override.
+        """What the function finds in os.environ: its own variables and the documented ones, which it cannot
+        override.
 
         https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
         """
@@ -122,7 +125,8 @@ class Settings:
             "LAMBDA_RUNTIME_DIR": "/var/runtime",
             "TZ": ":UTC",
             "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
-            "LD_LIBRARY_PATH": "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
+            "LD_LIBRARY_PATH": "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:"
+            "/var/task:/var/task/lib:/opt/lib",
             "PYTHONPATH": "/var/runtime",
             "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
             "AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129:2000",
