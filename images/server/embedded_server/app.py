@@ -147,6 +147,7 @@ class App:
             return
         self._streams[connection] = stream
         connection.stream()
+        self._delivery.polls.welcome(group)
         log.info("worker %s@%s polls", id, group)
 
     @staticmethod

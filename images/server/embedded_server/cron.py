@@ -5,9 +5,8 @@ end in 2100. No Python library reads them so: see docs/decisions/0012-cron.md.
 """
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from calendar import monthrange
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -127,29 +126,55 @@ def parse(expression: str) -> Schedule | None:
     return Schedule(*fields) if at >= len(text) else None
 
 
-def _from(values: tuple[int, ...], least: int) -> tuple[int, ...]:
-    return values[bisect_left(values, least) :]
+class _Bounds:
+    """The least month, day, … still to be looked at: the start's own at first, then the first of its field.
+
+    The crate takes the start's own for the first year it looks at, even where that is a later one, so that
+    `0 0 0 1 1 ? 2050` has no occurrence when asked from September 2001. Who is asked instead must not know better.
+    """
+
+    def __init__(self, start: datetime) -> None:
+        self._own = (start.month, start.day, start.hour, start.minute, start.second)
+        self._first = [True] * 5
+
+    def of(self, unit: int, values: tuple[int, ...], most: int) -> tuple[int, ...]:
+        """The values of the unit (0 the month, 4 the second) to look at, up to `most`."""
+        least = (1, 1, 0, 0, 0)[unit]
+        if self._first[unit]:
+            self._first[unit] = False
+            least = self._own[unit]
+        if least not in values:
+            self.reset(unit)
+        return values[bisect_left(values, min(least, most)) : bisect_right(values, most)]
+
+    def reset(self, unit: int) -> None:
+        """From this unit on, the first of each field."""
+        self._first[unit:] = [False] * (5 - unit)
 
 
-def _days(plan: Schedule, start: date) -> Iterator[date]:
-    """The days that match, from `start` on."""
-    for year in _from(plan.years, start.year):
-        for month in _from(plan.months, start.month if year == start.year else 1):
-            first = start.day if (year, month) == (start.year, start.month) else 1
-            for day in _from(plan.days, first):
-                if day > monthrange(year, month)[1]:
-                    break
-                found = date(year, month, day)
-                if found.isoweekday() % 7 + 1 in plan.weekdays:
-                    yield found
+def _next(plan: Schedule, start: datetime) -> datetime | None:
+    """The first occurrence that is not before `start`."""
+    bounds = _Bounds(start)
+    for year in plan.years[bisect_left(plan.years, start.year) :]:
+        for month in bounds.of(0, plan.months, 12):
+            for day in bounds.of(1, plan.days, monthrange(year, month)[1]):
+                if (found := _on(plan, bounds, date(year, month, day))) is not None:
+                    return found
+            bounds.reset(0)
+    return None
 
 
-def _time(plan: Schedule, hour: int, minute: int, second: int) -> tuple[int, int, int] | None:
-    """The first time of day that is not before the given one."""
-    for h in _from(plan.hours, hour):
-        for m in _from(plan.minutes, minute if h == hour else 0):
-            for s in _from(plan.seconds, second if (h, m) == (hour, minute) else 0):
-                return h, m, s
+def _on(plan: Schedule, bounds: _Bounds, day: date) -> datetime | None:
+    """The first occurrence on that day."""
+    for hour in bounds.of(2, plan.hours, 23):
+        for minute in bounds.of(3, plan.minutes, 59):
+            for second in bounds.of(4, plan.seconds, 59):
+                if day.isoweekday() % 7 + 1 not in plan.weekdays:
+                    return None  # without a reset: as the crate's `continue 'day_loop`
+                return datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=UTC)
+            bounds.reset(3)
+        bounds.reset(2)
+    bounds.reset(1)
     return None
 
 
@@ -175,11 +200,7 @@ def following(expression: str, after: int) -> int:
     near = moment if moment.year <= LAST_YEAR else _stand_in(moment)
     shift = int((moment - near).total_seconds())
     start = datetime.fromtimestamp(int(near.timestamp()) + 1, UTC)
-    if plan is not None:
-        for day in _days(plan, start.date()):
-            today = day == start.date()
-            time = _time(plan, start.hour, start.minute, start.second) if today else _time(plan, 0, 0, 0)
-            if time is not None:
-                found = datetime(day.year, day.month, day.day, *time, tzinfo=UTC)
-                return (int(found.timestamp()) + shift) * 1000
+    found = None if plan is None else _next(plan, start)
+    if found is not None:
+        return (int(found.timestamp()) + shift) * 1000
     return after + 60_000

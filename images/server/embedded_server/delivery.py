@@ -1,12 +1,13 @@
 """How messages leave: over the event streams of workers that poll, or pushed by HTTP.
 
 A message leaves with the commit that made it, once: `execute` offers a task (and is sent again by the task's retry),
-`unblock` tells a listener. A message whose receiver is not there is dropped, as v0.9.8 does (`transport/`).
+`unblock` tells a listener. A message whose receiver is not there is dropped, as v0.9.8 does (`transport/`), unless it comes soon.
 """
 
 import asyncio
 import logging
 import random
+from time import monotonic
 from typing import Protocol
 
 from . import address
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds until a listener's being told is recorded, if no other commit comes first.
 RECORD_TOLD = 0.1
+#: The most messages that wait for their worker; beyond, they are dropped, and sent by their tasks' retries.
+MOST_HELD = 20_000
 
 
 class Stream(Protocol):
@@ -35,12 +38,20 @@ class Stream(Protocol):
 
 
 class Polls:
-    """The open event streams, by group."""
+    """The open event streams, by group.
 
-    def __init__(self, most: int) -> None:
+    v0.9.8 sends every 100 ms and drops what then has no receiver. Messages leave here at once, so one that is quicker
+    than the worker's own connection waits for it, as long as its task's retry would take.
+    """
+
+    def __init__(self, most: int, hold: float) -> None:
         self._most = most
+        self._hold = hold  # seconds
         self._groups: dict[str, list[Stream]] = {}
         self._count = 0
+        #: group -> messages without a receiver: until when (monotonic), where to
+        self._held: dict[str, dict[str, tuple[float, Poll]]] = {}
+        self._held_count = 0
 
     def add(self, group: str, stream: Stream) -> bool:
         """Takes the stream in; False where there are too many."""
@@ -49,6 +60,16 @@ class Polls:
         self._count += 1
         self._groups.setdefault(group, []).append(stream)
         return True
+
+    def welcome(self, group: str) -> None:
+        """Sends what waited for a stream of the group."""
+        held = self._held.pop(group, None)
+        if held:
+            self._held_count -= len(held)
+            now = monotonic()
+            for message, (until, to) in held.items():
+                if now < until:
+                    self.send(to, message)
 
     def remove(self, group: str, stream: Stream) -> None:
         """The stream is gone."""
@@ -62,16 +83,25 @@ class Polls:
     def send(self, to: Poll, message: str) -> bool:
         """To the stream with the address's id; with `any`, and that one not there, to one at random."""
         streams = self._groups.get(to.group)
-        if not streams:
-            log.warning("no worker polls group=%s: message dropped", to.group)
-            return False
-        for stream in streams:
-            if stream.id == to.id:
-                return stream.event(message)
-        if to.cast == "uni":
-            log.warning("worker %s does not poll group=%s: message dropped", to.id, to.group)
-            return False
-        return random.choice(streams).event(message)
+        if streams:
+            for stream in streams:
+                if stream.id == to.id:
+                    return stream.event(message)
+            if to.cast == "any":
+                return random.choice(streams).event(message)
+        self._keep(to, message)
+        return False
+
+    def _keep(self, to: Poll, message: str) -> None:
+        held = self._held.setdefault(to.group, {})
+        if message not in held:
+            log.warning("no worker %spolls group=%s: message waits for it", f"{to.id} " if to.id else "", to.group)
+            if self._held_count >= MOST_HELD:
+                for group in list(self._held):
+                    self._held_count -= len(self._held.pop(group))
+                held = self._held.setdefault(to.group, {})
+            self._held_count += 1
+        held[message] = monotonic() + self._hold, to
 
 
 class Delivery:
@@ -83,7 +113,7 @@ class Delivery:
         self._poll_enabled = settings.http_poll.enabled
         self._push_enabled = settings.http_push.enabled
         self._head = f'"head":{{"serverUrl":{text(server_url)}}},"kind":"execute"}}'
-        self.polls = Polls(settings.http_poll.max_connections)
+        self.polls = Polls(settings.http_poll.max_connections, store.tx.retry / 1000)
         self.pusher = Pusher(settings.http_push, metrics)
         #: Offers not sent yet: task id -> (version, address). Only a paused server keeps any for long.
         self.executes: dict[str, tuple[int, str]] = {}

@@ -200,6 +200,10 @@ class TaskFenceData(Struct):
     version: Version
     action: TaskFenceActionData
 
+    def __post_init__(self) -> None:
+        if self.action_id() == self.id:
+            raise ValueError("Action ID must not equal the task ID")
+
     def action_id(self) -> str:
         """The fenced promise's id, "" where there is none."""
         try:
