@@ -1,0 +1,274 @@
+"""LocalStack's interface to the bytes of objects, over `Blobs`.
+
+Every write makes a new blob, and a blob never changes. So a reader needs no lock: it holds the file it began with.
+Nothing is removed here; the journal does that, once no row names the blob.
+"""
+
+import base64
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO, UnsupportedOperation
+from typing import IO, Any, Literal
+
+from localstack.services.s3.models import S3Multipart, S3Object, S3Part
+from localstack.services.s3.storage.core import (
+    LimitedStream,
+    S3ObjectStore,
+    S3StoredMultipart,
+    S3StoredObject,
+    should_copy_in_place,
+)
+from localstack.services.s3.utils import ObjectRange, get_s3_checksum
+
+from .blobs import Blobs, Draft
+
+CHUNK = 256 * 1024
+
+type Current = Callable[[str, str, str | None], S3Object | None]
+
+
+class StoredObject(S3StoredObject):  # type: ignore[misc]
+    """The bytes of one object or part, open."""
+
+    def __init__(
+        self, s3_object: S3Object | S3Part, mode: Literal["r", "w"], descriptor: int | None, store: "Storage"
+    ) -> None:
+        super().__init__(s3_object=s3_object, mode=mode)
+        self._descriptor = descriptor  # None: no bytes
+        self._store = store
+        self._position = 0
+        self._etag: str | None = None
+        self._checksum: str | None = None
+
+    def read(self, s: int | None = -1) -> bytes:
+        """At most `s` bytes from the position on, all that are left if `s` is negative."""
+        if self._descriptor is None:
+            return b""
+        if s is None or s < 0:
+            s = max(0, os.fstat(self._descriptor).st_size - self._position)
+        data = os.pread(self._descriptor, s, self._position)
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As `io.IOBase.seek`."""
+        size = 0 if self._descriptor is None else os.fstat(self._descriptor).st_size
+        self._position = max(0, (0, self._position, size)[whence] + offset)
+        return self._position
+
+    def write(self, stream: "IO[bytes] | StoredObject | LimitedStream | None") -> int:
+        """Take all of the stream as the object's bytes, on the disk when this returns. Returns how many there were."""
+        if self._mode != "w":
+            raise UnsupportedOperation("the S3 object is not open for writing")
+        source: Any = BytesIO() if stream is None else stream
+        algorithm = self.s3_object.checksum_algorithm
+        checksum = get_s3_checksum(algorithm) if algorithm else None
+        md5 = hashlib.md5(usedforsecurity=False)
+        draft: Draft | None = None
+        try:
+            while data := source.read(CHUNK):
+                if draft is None:
+                    draft = self._store.draft()
+                draft.write(data)
+                md5.update(data)
+                if checksum is not None:
+                    checksum.update(data)
+            if draft is not None:
+                self._store.settle(draft)
+        except BaseException:
+            if draft is not None:
+                draft.discard()
+            raise
+        size = draft.size if draft else 0
+        self._take(draft)
+        self._etag = self.s3_object.etag = md5.hexdigest()
+        self._checksum = base64.b64encode(checksum.digest()).decode() if checksum is not None else None
+        self.s3_object.size = size
+        return size
+
+    def append(self, part: "StoredObject") -> int:
+        """Take the part's bytes after those there are. Returns how many it had."""
+        before = StoredObject(self.s3_object, "r", self._descriptor, self._store)
+        before._descriptor, joined = self._descriptor, self._store.draft()
+        for source in (before, part):
+            source.seek(0)
+            while data := source.read(CHUNK):
+                joined.write(data)
+        self._store.settle(joined)
+        before._descriptor = None
+        added = joined.size - (self.s3_object.size or 0)
+        self.s3_object.size = joined.size
+        self._take(joined)
+        return added
+
+    def assemble(self, parts: list[S3Part]) -> None:
+        """Take the bytes of the parts, one after the other. The object's ETag and checksum are the caller's."""
+        draft = self._store.draft()
+        try:
+            for part in parts:
+                with self._store.open_part(part) as stored:
+                    while data := stored.read(CHUNK):
+                        draft.write(data)
+            self._store.settle(draft)
+        except BaseException:
+            draft.discard()
+            raise
+        self.s3_object.size = draft.size
+        self._take(draft)
+
+    def _take(self, draft: Draft | None) -> None:
+        self._release()
+        self._descriptor = draft.descriptor if draft else None
+        self._position = 0
+        self.s3_object.blob = draft.blob if draft else None
+        if isinstance(self.s3_object, S3Object):
+            self.s3_object.internal_last_modified = time.time_ns()
+
+    @property
+    def last_modified(self) -> int:
+        """When the bytes were written, in nanoseconds since 1970: tells whether these are still the object's."""
+        modified: int = self.s3_object.internal_last_modified
+        return modified
+
+    @property
+    def checksum(self) -> str | None:
+        """The checksum of the bytes in the object's algorithm, base64; None if it has none."""
+        if self._checksum is None and (algorithm := self.s3_object.checksum_algorithm):
+            self._checksum = base64.b64encode(self._digest(get_s3_checksum(algorithm))).decode()
+        return self._checksum
+
+    @property
+    def etag(self) -> str:
+        """The MD5 of the bytes, in hexadecimal digits."""
+        if self._etag is None:
+            self._etag = self._digest(hashlib.md5(usedforsecurity=False)).hex()
+        return self._etag
+
+    def _digest(self, summary: Any) -> bytes:
+        position, self._position = self._position, 0
+        while data := self.read(CHUNK):
+            summary.update(data)
+        self._position = position
+        digest: bytes = summary.digest()
+        return digest
+
+    def __iter__(self) -> Iterator[bytes]:
+        while data := self.read(CHUNK):
+            yield data
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.closed = True
+        self._release()
+
+    def _release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __del__(self) -> None:
+        # LocalStack closes what it serves; a request that broke off in between leaves it to us.
+        self._release()
+
+
+class StoredMultipart(S3StoredMultipart):  # type: ignore[misc]
+    """The parts of an upload. Each part knows its own blob, so there is nothing else to know."""
+
+    _s3_store: "Storage"
+
+    def open(self, s3_part: S3Part, mode: Literal["r", "w"] = "r") -> StoredObject:
+        """Open the part."""
+        return self._s3_store.open_part(s3_part, mode)
+
+    def remove_part(self, s3_part: S3Part) -> None:
+        """Nothing to do: see the module."""
+
+    def complete_multipart(self, parts: list[S3Part]) -> None:
+        """Make the parts one object."""
+        with self._s3_store.open(self.bucket, self.s3_multipart.object, mode="w") as stored:
+            stored.assemble(parts)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def copy_from_object(
+        self, s3_part: S3Part, src_bucket: str, src_s3_object: S3Object, range_data: ObjectRange | None
+    ) -> None:
+        """Take the bytes of an object, or a range of them, as the part's."""
+        with (
+            self._s3_store.open(src_bucket, src_s3_object) as source,
+            self.open(s3_part, mode="w") as stored,
+        ):
+            stored.write(LimitedStream(source, range_data=range_data) if range_data else source)
+            if s3_part.checksum_algorithm:
+                s3_part.checksum_value = stored.checksum
+
+
+class Storage(S3ObjectStore):  # type: ignore[misc]
+    """All objects' bytes."""
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        root_directory: str,
+        current: Current,
+        created: Callable[[str, bytes | None], None],
+    ) -> None:
+        self.root_directory = root_directory
+        self._blobs = blobs
+        self._current = current
+        self._created = created
+
+    def draft(self) -> Draft:
+        """A new blob, noted with the request it is made for."""
+        draft = self._blobs.create()
+        self._created(draft.blob, None)
+        return draft
+
+    def settle(self, draft: Draft) -> None:
+        """Return once the draft's bytes are on the disk, or noted to go there with the request's commit."""
+        if (data := draft.settle()) is not None:
+            self._created(draft.blob, data)
+
+    def open(self, bucket: str, s3_object: S3Object, mode: Literal["r", "w"] = "r") -> StoredObject:
+        """Open the object's bytes. Raises FileNotFoundError if they are gone."""
+        if mode == "w" or s3_object.blob is None:
+            return StoredObject(s3_object, mode, None, self)
+        try:
+            return StoredObject(s3_object, mode, self._blobs.open(s3_object.blob), self)
+        except FileNotFoundError:
+            # Replaced after the caller looked it up: what it finds by name now is as good an answer.
+            found = self._current(bucket, s3_object.key, s3_object.version_id)
+            if found is None or found.blob == s3_object.blob:
+                raise
+            return self.open(bucket, found)
+
+    def open_part(self, part: S3Part, mode: Literal["r", "w"] = "r") -> StoredObject:
+        """Open a part's bytes."""
+        reading = mode == "r" and part.blob is not None
+        return StoredObject(part, mode, self._blobs.open(part.blob) if reading else None, self)
+
+    def remove(self, bucket: str, s3_object: S3Object | list[S3Object]) -> None:
+        """Nothing to do: see the module."""
+
+    def copy(
+        self, src_bucket: str, src_object: S3Object, dest_bucket: str, dest_object: S3Object
+    ) -> StoredObject:
+        """Copy the bytes; an object that only changes its description keeps them."""
+        if should_copy_in_place(src_bucket, src_object, dest_bucket, dest_object):
+            dest_object.blob = src_object.blob
+            dest_object.internal_last_modified = src_object.internal_last_modified
+            return self.open(dest_bucket, dest_object)
+        stored = self.open(dest_bucket, dest_object, mode="w")
+        with self.open(src_bucket, src_object) as source:
+            stored.write(source)
+        return stored
+
+    def get_multipart(self, bucket: str, upload_id: S3Multipart) -> StoredMultipart:
+        """The parts of the upload."""
+        return StoredMultipart(self, bucket, upload_id)
+
+    def remove_multipart(self, bucket: str, s3_multipart: S3Multipart) -> None:
+        """Nothing to do: see the module."""
