@@ -173,16 +173,23 @@ class Stack:
         for container in self.containers(service):
             docker("network", "connect", "--alias", service, f"{self.project}_default", container)
 
-    def logs(self, service: str, tail: int | str = "all") -> str:
-        return self.compose(
-            "logs", "--no-color", "--no-log-prefix", "--tail", str(tail), service, check=False
-        )
+    def logs(self, service: str, tail: int | str = "all", since: float | None = None) -> str:
+        """What a service's containers said, each line as it was; `since` is a Unix time."""
+        options = ["--tail", str(tail)] + ([] if since is None else ["--since", f"{since:.0f}"])
+        said = []
+        for container in self.containers(service):
+            done = subprocess.run(
+                ["docker", "logs", *options, container],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, errors="replace",
+            )  # fmt: skip
+            said.append(done.stdout)
+        return "".join(said)
 
-    def report(self, services: Sequence[str] = SERVICES, tail: int = 60) -> str:
+    def report(self, tail: int = 60, since: float | None = None) -> str:
         """What a person needs to see why something failed: states, and each service's last words."""
         parts = [self.compose("ps", "--all", check=False)]
-        for service in services:
-            parts.append(f"--- {service}\n{self.logs(service, tail)}")
+        for service in SERVICES:
+            parts.append(f"--- {service}\n{self.logs(service, tail, since)}")
         return "\n".join(parts)
 
     # ------------------------------------------------------------ clients

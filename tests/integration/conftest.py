@@ -52,9 +52,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if report.failed and call.when in ("setup", "call"):
         # Only what was said while this test ran.
-        since = f"{time.time() - call.duration - 1:.0f}"
+        since = time.time() - call.duration - 1
         for running in _running:
-            text = running.compose("ps", "--all", check=False)
-            text += running.compose("logs", "--no-color", "--since", since, "--tail", "60", check=False)
-            report.sections.append((f"the services of {running.project} meanwhile", text))
+            report.sections.append(
+                (f"the services of {running.project} meanwhile", running.report(since=since))
+            )
     return report

@@ -134,7 +134,7 @@ def test_status_while_the_job_runs_tells_where_it_is(stack: Stack) -> None:
 def test_unknown_job_is_404(stack: Stack) -> None:
     answer = stack.api.get("/status/never-submitted")
     assert answer.status_code == 404
-    assert answer.json()["error"]["code"] == "not_found"
+    assert answer.json()["error"]["code"] == "job_not_found"
     assert "never-submitted" in answer.json()["error"]["message"]
 
 
