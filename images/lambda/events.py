@@ -48,27 +48,21 @@ def body[T: BaseModel](event: BaseProxyEvent, model: type[T]) -> T:
     declared = str(headers.get("content-type") or "").partition(";")[0].strip()
     if declared and not _JSON.fullmatch(declared):
         raise InvalidError(
-            f"The body is declared as {declared}. Send JSON, with the header `content-type: application/json`.",
+            f"The body is declared as {declared}. Send JSON, with `content-type: application/json`.",
             code="unsupported_media_type",
         )
     try:
         text = event.decoded_body
     except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise InvalidError(
-            "The body is not UTF-8 text, or is not the base64 that it is marked as.", code="invalid_json"
-        ) from None
+        raise InvalidError("The body is not UTF-8 text, or is not the base64 that it is marked as.") from None
     if not text:
-        raise InvalidError(
-            f"The body is empty. Send a JSON object with {_fields_of(model)}.", code="invalid_json"
-        )
+        raise InvalidError(f"The body is empty. Send a JSON object with {_fields_of(model)}.")
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise InvalidError(f"The body is not JSON: {error}.", code="invalid_json") from None
+        raise InvalidError(f"The body is not JSON: {error}.") from None
     if not isinstance(value, dict):
-        raise InvalidError(
-            f"The body is not a JSON object. Send one with {_fields_of(model)}.", code="invalid_json"
-        )
+        raise InvalidError(f"The body is not a JSON object. Send one with {_fields_of(model)}.")
     try:
         return parse(event=value, model=model)
     except ValidationError as error:
@@ -93,7 +87,7 @@ def page(event: BaseProxyEvent) -> tuple[str | None, int, str | None]:
     wrong = []
     if state is not None and state not in _STATES:
         wrong.append({"field": "state", "message": f"must be one of {', '.join(_STATES)}"})
-    if not limit.isdecimal() or not 1 <= int(limit) <= 100:  # noqa: PLR2004
+    if not limit.isdecimal() or not 1 <= int(limit) <= 100:
         wrong.append({"field": "limit", "message": "must be a number from 1 to 100"})
     if cursor is not None and not re.fullmatch(JOB_ID.rstrip("$") + r"(~\d+)?$", cursor):
         wrong.append({"field": "cursor", "message": "must be the cursor of an earlier answer"})
@@ -108,7 +102,9 @@ def response(answer: Answer) -> Response[str]:
 
 
 def explained(logger: Logger) -> Callable[[Exception], Response[str]]:
-    """The handler of everything that goes wrong: an answer of the documented form, and a log where it is ours."""
+    """The handler of everything that goes wrong: an answer of the documented form, and a log where it is
+    ours.
+    """
 
     def explain(error: Exception) -> Response[str]:
         match error:
@@ -136,7 +132,10 @@ def explained(logger: Logger) -> Callable[[Exception], Response[str]]:
 
 
 def unknown_route(_: Exception) -> Response[str]:
-    known = "POST /process-document, GET /status/{jobId}, POST /approve/{jobId}, DELETE /jobs/{jobId}, POST /jobs/{jobId}/retry, GET /jobs"
+    known = (
+        "POST /process-document, GET /status/{jobId}, POST /approve/{jobId}, DELETE /jobs/{jobId}, "
+        "POST /jobs/{jobId}/retry, GET /jobs"
+    )
     return _error(HTTPStatus.NOT_FOUND, "route_not_found", f"There is no such route. There are: {known}.")
 
 
@@ -158,7 +157,7 @@ def synthetic(arguments: list[str]) -> tuple[dict[str, Any], Any]:
         "jobId": arguments[0] if arguments else f"job-{uuid.uuid4().hex[:8]}",
         "documentUrl": arguments[1] if len(arguments) > 1 else "s3://documents/contract.pdf",
         "requesterId": "smoke-test",
-        "type": arguments[2] if len(arguments) > 2 else "contract",  # noqa: PLR2004
+        "type": arguments[2] if len(arguments) > 2 else "contract",
     }
     event = {
         "version": "2.0",
@@ -214,6 +213,8 @@ def _field(detail: Any) -> dict[str, str]:
             message = "is required"
         case "extra_forbidden":
             message = "is not a field of this request"
+        case "bool_type":
+            message = "must be true or false"
         case "string_pattern_mismatch" if name == "jobId":
             message = _job_id_rule()
         case "string_pattern_mismatch":

@@ -1,7 +1,8 @@
-"""What can be done with a job: submit, look, approve, cancel, retry, list. Each is one bounded talk to the server.
+"""What can be done with a job: submit, look, approve, cancel, retry, list. Each is one bounded talk to the
+server.
 
-Functions here know the contract and the promises, and nothing of HTTP but the code that an :class:`Answer` or a
-:class:`Refusal` carries.
+Functions here know the contract and the promises, and nothing of HTTP but the code that an :class:`Answer` or
+a :class:`Refusal` carries.
 """
 
 from __future__ import annotations
@@ -64,12 +65,12 @@ class Jobs:
         """Record the job. It is accepted only once its promise exists."""
         sent = job.model_dump()
         record = await self._start(job, 1, None)
-        known = record.param.data["args"][0]
+        known = args_of(record)[0]
         if known != sent:
             differing = sorted(name for name in sent if known.get(name) != sent[name])
             raise Refusal(
                 409,
-                "job_exists",
+                "job_conflict",
                 f"Job {job.jobId} exists with another {', '.join(differing)}. "
                 "Use a new jobId for a new job, or send the very same job again.",
             )
@@ -144,7 +145,7 @@ class Jobs:
         body = {"status": "accepted", "jobId": job_id, "attempt": started.attempt, "resumesAt": started.first}
         return Answer(202, body, retry_after=1)
 
-    async def list(self, state: str | None, limit: int, cursor: str | None) -> Answer:
+    async def listed(self, state: str | None, limit: int, cursor: str | None) -> Answer:
         """Jobs in the order of their ids, a page at a time; a page may hold fewer than `limit`."""
         wanted = {
             None: None,
@@ -173,10 +174,10 @@ class Jobs:
 
     async def _listed(self, record: PromiseRecord) -> Attempt | None:
         """An attempt as the list shows it, or None where a newer attempt speaks for the job."""
-        job, number = Job.model_validate(record.param.data["args"][0]), attempt_of(record.id)
-        if record.state.startswith("rejected") and record.state != "rejected_canceled":
-            if await self.promises.get(root_id(job.jobId, number + 1)) is not None:
-                return None
+        job, number = Job.model_validate(args_of(record)[0]), attempt_of(record.id)
+        may_be_retried = record.state in ("rejected", "rejected_timedout")
+        if may_be_retried and await self.promises.get(root_id(job.jobId, number + 1)) is not None:
+            return None
         attempt = Attempt(job, number, record, _resume_in(record), {})
         if record.state == "pending":
             await self._read_steps(attempt)
@@ -196,7 +197,7 @@ class Jobs:
             if newer is None:
                 break
             record, number = newer, number + 1
-        job = Job.model_validate(record.param.data["args"][0])
+        job = Job.model_validate(args_of(record)[0])
         attempt = Attempt(job, number, record, _resume_in(record), {})
         await self._read_steps(attempt)
         return attempt
@@ -249,8 +250,14 @@ def _resume(attempt: Attempt) -> Resume:
     return Resume(attempt=attempt.number + 1, first=last, checkpoints=checkpoints, promises=promises)
 
 
+def args_of(record: PromiseRecord) -> list[Any]:
+    """The arguments that a root promise carries for the workflow."""
+    found: list[Any] = (record.param.data or {})["args"]
+    return found
+
+
 def _resume_in(record: PromiseRecord) -> Resume | None:
-    args = record.param.data["args"]
+    args = args_of(record)
     return Resume.model_validate(args[1]) if len(args) > 1 else None
 
 
@@ -259,7 +266,9 @@ def _deadline() -> int:
 
 
 def _ask_again(state: str, record: PromiseRecord) -> int | None:
-    """Seconds until it makes sense to ask again: the older the job, the longer; a person takes a minute at least."""
+    """Seconds until it makes sense to ask again: the older the job, the longer; a person takes a minute at
+    least.
+    """
     if state in ("done", "failed", "cancelled"):
         return None
     if state == "awaiting_approval":

@@ -1,7 +1,7 @@
 """The Lambda function: accepts document jobs durably, and answers for them. It does no work itself.
 
-`POST /process-document` records the job as a durable promise and answers 202 once that exists; a worker runs it.
-Everything else reads or settles promises. What is deployed to AWS is this file, its neighbours and their
+`POST /process-document` records the job as a durable promise and answers 202 once that exists; a worker runs
+it. Everything else reads or settles promises. What is deployed to AWS is this file, its neighbours and their
 dependencies. `python lambda_function.py job-001` sends it a synthetic event, as a first smoke test.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.router import Router
+from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import events
@@ -24,7 +24,7 @@ from jobs import Answer, Jobs
 from promises import connect
 
 logger = Logger(service="document-processor")
-router = Router()
+router = Router()  # type: ignore[no-untyped-call]
 http_api, rest_api = APIGatewayHttpResolver(), APIGatewayRestResolver()
 promises = connect()
 jobs = Jobs(promises)
@@ -69,7 +69,7 @@ def retry(job_id: str) -> Response[str]:
 @router.get("/jobs")
 def list_jobs() -> Response[str]:
     state, limit, cursor = events.page(router.current_event)
-    return answer(lambda: jobs.list(state, limit, cursor))
+    return answer(lambda: jobs.listed(state, limit, cursor))
 
 
 for app in (http_api, rest_api):
@@ -91,3 +91,4 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 if __name__ == "__main__":
     print(json.dumps(lambda_handler(*events.synthetic(sys.argv[1:])), indent=2))  # noqa: T201
+    promises.close()

@@ -1,8 +1,8 @@
 """The function's line to the Resonate server: one client an environment, every call bounded in time.
 
-What AWS does to a function shapes this module. The process is frozen between invocations, so a connection may be
-dead when it thaws: the first failure is repeated at once. And an invocation ends when it answers, so everything is
-awaited before the answer, within a budget that leaves time to say that the server is away.
+What AWS does to a function shapes this module. The process is frozen between invocations, so a connection may
+be dead when it thaws: the first failure is repeated at once. And an invocation ends when it answers, so
+everything is awaited before the answer, within a budget that leaves time to say that the server is away.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from resonate.resonate import Resonate
 from resonate.connections import HttpConnection
 from resonate.error import ConnectorError, ServerError
+from resonate.resonate import Resonate
 from resonate.types import PromiseRecord, Value
 
 from contract import WORKER_GROUP
 
 #: Seconds a request may wait for the server; shorter than what a client or an API Gateway waits for us.
-BUDGET_SECONDS = 4.0
+BUDGET_SECONDS = 3.0
 #: Seconds kept back of the invocation's remaining time, to answer in.
 _RESERVE_SECONDS = 0.5
 _NOT_FOUND = 404
@@ -32,7 +32,7 @@ class ServerAwayError(Exception):
 
 
 class _AtOnceThenOften:
-    """The delays between repetitions: none for the connection that died in the freeze, then a quarter second."""
+    """The delays between repetitions: none after a connection died in the freeze, then a quarter second."""
 
     def delay(self, attempt: int) -> float:
         return 0.0 if attempt == 0 else 0.25
@@ -67,6 +67,12 @@ class Promises:
                 raise ServerAwayError(f"The workflow server cannot work: {error.message}") from error
             raise
 
+    def close(self) -> None:
+        """Close the line. AWS never calls this: an environment just ends."""
+        if self._client is not None:
+            self._runner.run(self._client.stop())
+        self._runner.close()
+
     async def get(self, promise_id: str) -> PromiseRecord | None:
         """A promise, or None where there is none."""
         try:
@@ -79,7 +85,7 @@ class Promises:
     async def start(
         self, promise_id: str, function: str, args: list[Any], *, timeout_at: int, tags: dict[str, str]
     ) -> PromiseRecord:
-        """Create a promise that a worker's function fulfils. One that is there already is returned as it is."""
+        """Create a promise that a worker's function fulfils. One that is there is returned as it is."""
         return await self._open.promises.create(
             promise_id,
             timeout_at,

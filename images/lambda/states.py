@@ -25,7 +25,7 @@ class Attempt:
     tries: dict[str, list[PromiseRecord]] = field(default_factory=dict)
 
     def step(self, name: str) -> str | None:
-        """The promise id of a step, kept from an earlier attempt or this one's; None where the job lacks it."""
+        """The promise id of a step, of this attempt or kept from an earlier one; None where there is none."""
         if name not in steps_of(self.job):
             return None
         if self.resume and name in self.resume.promises:

@@ -42,8 +42,8 @@ class Inbox(SSEConnection):
     """Work from the server, as it pushes it.
 
     The SDK's own session ends every stream after five minutes with an error that its loop does not catch: the
-    worker would be deaf from then on. This one has no such limit, and notices a server that vanished without a
-    word by TCP keep-alive.
+    worker would be deaf from then on. This one has no such limit, and notices a server that vanished without
+    a word by TCP keep-alive.
     """
 
     def __init__(self, url: str, pid: str, group: str) -> None:

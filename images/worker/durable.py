@@ -33,7 +33,9 @@ FOREVER = timedelta(days=3650)
 
 @dataclass(frozen=True)
 class Step:
-    """What runs as a step: its name in the contract, its function, and whether it waits in the webhook's rhythm."""
+    """What runs as a step: its name in the contract, its function, and whether it waits in the webhook's
+    rhythm.
+    """
 
     name: str
     run: Callable[..., Awaitable[dict[str, Any]]]
@@ -84,7 +86,7 @@ async def tries(ctx: Context, step: Step, args: tuple[Any, ...]) -> dict[str, An
 
 
 async def one_try(ctx: Context, step: Step, number: int, args: tuple[Any, ...]) -> dict[str, Any]:
-    """One try of a step, as a value whatever happens: a checkpoint, a fault, or a transient with its delay."""
+    """One try of a step, a value whatever happens: a checkpoint, a fault, or a transient and its delay."""
     tools = ctx.get_dependency(Tools)
     started = time.monotonic()
     outcome: dict[str, Any]
@@ -100,28 +102,39 @@ async def one_try(ctx: Context, step: Step, number: int, args: tuple[Any, ...]) 
     except Exception as error:
         if not isinstance(error, Transient):
             logger.exception("a step met an unexpected error", extra={"step": step.name, "attempt": number})
-            error = Transient("internal_error", f"{type(error).__name__}: {error}")
+            # A bug does not go away by waiting, but what looks like one may.
+            error = Transient("internal_error", f"{type(error).__name__}: {error}", most=3)
         level = logging.WARNING
         outcome = _transient(tools, step, number, error)
         note = {"outcome": "transient", "code": error.code, "reason": error.message}
-    # One line a step: this one.
-    milliseconds = round((time.monotonic() - started) * 1000)
+    _log(ctx, step.name, number, time.monotonic() - started, level, note)
+    return outcome
+
+
+def log_step(ctx: Context, step: str, outcome: str) -> None:
+    """Log the end of a step that has no tries."""
+    _log(ctx, step, 1, 0.0, logging.INFO, {"outcome": outcome})
+
+
+def _log(ctx: Context, step: str, number: int, seconds: float, level: int, note: dict[str, str]) -> None:
+    """One line a step: this one. A try that failed for now is told as such."""
+    event = "step tried" if note["outcome"] == "transient" else "step finished"
     extra = {
+        "event": event,
         "job": job_id_of(ctx.info.id),
-        "step": step.name,
+        "step": step,
         "attempt": number,
-        "duration_ms": milliseconds,
+        "duration_ms": round(seconds * 1000),
         **note,
     }
-    logger.log(level, f"{step.name} {note['outcome']}", extra=extra)
-    return outcome
+    logger.log(level, "%s: %s", step, note["outcome"], extra=extra)
 
 
 def _transient(tools: Tools, step: Step, number: int, error: Transient) -> dict[str, Any]:
     settings = tools.settings
     delays = settings.webhook_retry_seconds if step.webhook else settings.step_retry_seconds
     delay = delays[number - 1] if number <= len(delays) else 0.0
-    if error.code == "internal_error" and number >= 3:
+    if error.most is not None and number >= error.most:
         return {"fault": {"code": error.code, "message": error.message}}
     if error.retry_after is not None:
         delay = max(delay, min(error.retry_after, 3600.0))

@@ -1,7 +1,7 @@
 """A process of its own for each hostile file: limits on time, memory and output, no secrets, nothing shared.
 
-The child is `python -P -m <module> ARG…`: it writes one JSON object to stdout, `{"fault": {"code", "message"}}`
-or anything else. Whatever kills it costs one try of one step.
+The child is `python -P -m <module> ARG…`: it writes one JSON object to stdout,
+`{"fault": {"code", "message"}}` or anything else. Whatever kills it costs one try of one step.
 """
 
 from __future__ import annotations
@@ -26,17 +26,15 @@ _OUT_OF_MEMORY = (b"MemoryError", b"Cannot allocate memory", b"bad_alloc", b"fai
 async def run_limited(module: str, *args: str, seconds: int, memory_mb: int) -> dict[str, Any]:
     """Run a module in a limited process and return its answer.
 
-    Raises :class:`trouble.Permanent` with the child's own code, or `document_too_complex` when it hits a limit.
+    Raises :class:`trouble.Permanent` with the child's own code, or `document_too_complex` when it hits a
+    limit.
     """
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "limited", str(seconds), str(memory_mb), module, *args,
         cwd=_HOME,
-        env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "LC_ALL": "C.UTF-8"},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=_MAX_ANSWER,
-        start_new_session=True,
+        env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "LC_ALL":
+        "C.UTF-8"}, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE, limit=_MAX_ANSWER, start_new_session=True,
     )  # fmt: skip
     try:
         async with asyncio.timeout(seconds + 5):
@@ -71,4 +69,4 @@ def _answer(code: int, out: bytes, err: bytes, seconds: int, memory_mb: int) -> 
         name = signal.Signals(-code).name
         raise Permanent("document_corrupt", f"Reading the document crashed its reader ({name}).")
     reason = err.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
-    raise Transient("internal_error", f"The document's reader ended with code {code}: {reason[0]}")
+    raise Transient("internal_error", f"The document's reader ended with code {code}: {reason[0]}", most=3)

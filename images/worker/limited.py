@@ -1,7 +1,7 @@
 """Usage: python -m limited SECONDS MEMORY_MB MODULE ARG…     (called by isolation.py)
 
-Gives itself limits, then becomes MODULE. What it cannot do any more: more processor time, more memory, files over
-256 MB, core dumps, new programs' extra rights.
+Gives itself limits, then becomes MODULE. What it cannot do any more: more processor time, more memory, files
+over 256 MB, core dumps, new programs' extra rights.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ def report_of(result: dict[str, Any]) -> str:
 
 def _lines(result: dict[str, Any]) -> Iterator[str]:
     analysis, document, analyzer = result["analysis"], result["document"], result["analyzer"]
-    yield f"# {result['type'].capitalize()} {_text(result['jobId'])}"
+    yield f"# {analysis['type'].capitalize()} {_text(result['jobId'])}"
     yield ""
     yield _text(analysis["summary"])
     yield ""
@@ -27,7 +27,7 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
         comment = f": {_text(approval['comment'])}" if approval.get("comment") else ""
         yield f"- Approved by {_text(approval['approver'])} at {approval['at']}{comment}"
     for name, value in analysis.items():
-        if name != "summary" and value not in (None, [], {}):
+        if name not in ("type", "summary") and value not in (None, [], {}):
             yield ""
             yield f"## {name.replace('_', ' ').capitalize()}"
             yield ""

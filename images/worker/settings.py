@@ -90,8 +90,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             value = _READ[type(default)](text.strip())  # type: ignore[operator]
         except ValueError as error:
             raise SettingError(f"{variable}={text!r} cannot be used: {error}.") from None
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            if value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
-                raise SettingError(f"{variable}={text!r} cannot be used: give a number above 0.")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if number and (value < 0 or (value == 0 and name not in _MAY_BE_ZERO)):
+            raise SettingError(f"{variable}={text!r} cannot be used: give a number above 0.")
         values[name] = value
     return Settings(**values)  # type: ignore[arg-type]

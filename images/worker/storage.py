@@ -121,21 +121,36 @@ class Storage:
         body = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True).encode()
         return await self.put(bucket, key, body, "application/json")
 
-    async def delete(self, bucket: str, key: str) -> bool:
-        """Delete an object. Returns whether it was there."""
-        what = f"s3://{bucket}/{key}"
+    async def get_json(self, bucket: str, key: str) -> dict[str, Any] | None:
+        """Read a small object, or None where there is none."""
 
-        def remove() -> bool:
-            try:
-                self._s3.head_object(Bucket=bucket, Key=key)
-            except ClientError as error:
-                if error.response.get("Error", {}).get("Code", "") in _MISSING:
-                    return False
-                raise
-            self._s3.delete_object(Bucket=bucket, Key=key)
-            return True
+        def read() -> bytes:
+            return self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
 
-        return await self._call("storage_unavailable", remove, what)
+        try:
+            found: dict[str, Any] = json.loads(
+                await self._call("checkpoint_lost", read, f"s3://{bucket}/{key}")
+            )
+        except Permanent as trouble:
+            if trouble.code == "checkpoint_lost":
+                return None
+            raise
+        return found
+
+    async def delete(self, bucket: str, prefix: str, *, exactly: bool) -> list[str]:
+        """Delete the object of this key (`exactly`), or all below a prefix. Returns the URIs of what was
+        there.
+        """
+
+        def remove() -> list[str]:
+            pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+            gone = [key for key in keys if key == prefix or not exactly]
+            for key in gone:
+                self._s3.delete_object(Bucket=bucket, Key=key)
+            return [f"s3://{bucket}/{key}" for key in gone]
+
+        return await self._call("storage_unavailable", remove, f"s3://{bucket}/{prefix}")
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

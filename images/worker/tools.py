@@ -30,7 +30,7 @@ class Tools:
         self.storage.close()
 
     def crash_point(self, step: str, moment: str) -> None:
-        """Die here, once a worker process's life on this machine, if CRASH_AT says so: `kill -9`, for tests."""
+        """Die here, once in a container's life, if CRASH_AT says so: `kill -9`, for tests."""
         if self.settings.crash_at != f"{step}:{moment}":
             return
         mark = Path(self.settings.health_file).with_name(f"crashed-{step}-{moment}")

@@ -23,11 +23,16 @@ class Trouble(Exception):  # noqa: N818 - not an error of the program
 
 
 class Transient(Trouble):
-    """May be over in a moment. `retry_after` is the other side's own wish, in seconds."""
+    """May be over in a moment. `retry_after` is the other side's own wish, in seconds; `most` limits the
+    tries.
+    """
 
-    def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, retry_after: float | None = None, *, most: int | None = None
+    ) -> None:
         super().__init__(code, message)
         self.retry_after = retry_after
+        self.most = most
 
 
 class Permanent(Trouble):

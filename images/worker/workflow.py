@@ -1,8 +1,8 @@
 """The durable workflow: read it from top to bottom, that is what happens to a job.
 
-Each `run_step` is a checkpoint. When a worker dies, another one runs this function again from the top; steps that
-are done return what they returned before, without running. So nothing here may depend on anything but the
-checkpoints: no clock, no randomness, no reading of settings.
+Each `run_step` is a checkpoint. When a worker dies, another one runs this function again from the top; steps
+that are done return what they returned before, without running. So nothing here may depend on anything but
+the checkpoints: no clock, no randomness, no reading of settings.
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ NOTIFY = Step("notify_requester", notify_requester, webhook=True)
 INBOX = Step("notify_requester", leave_in_inbox)
 CLEAN_UP = Step("clean_up", remove_stored)
 
-#: How long after a cancellation the second sweep comes: a step that was running may still have stored something.
+#: How long after a cancellation the second sweep comes: a step that was running may still have stored
+#: something.
 _SECOND_SWEEP = timedelta(minutes=2)
 
 
 async def process_document(ctx: Context, job: Job, resume: Resume | None = None) -> dict[str, Any]:
-    """From a document to its result. A retried job comes with the checkpoints of the steps it need not repeat."""
+    """From a document to its result. A retried job comes with the checkpoints of the steps it need not
+    repeat.
+    """
     done = dict(resume.checkpoints) if resume else {}
     attempt = resume.attempt if resume else 1
 
@@ -72,7 +75,9 @@ async def _approval(ctx: Context, job: Job, attempt: int, analysis: dict[str, An
 
 
 async def _notify(ctx: Context, job: Job, event: str, data: dict[str, Any], attempt: int) -> dict[str, Any]:
-    """Tell the requester. A webhook that cannot be delivered does not undo the job: its inbox says so instead."""
+    """Tell the requester. A webhook that cannot be delivered does not undo the job: its inbox says so
+    instead.
+    """
     try:
         return await run_step(ctx, NOTIFY, job, event, data, attempt)
     except JobFailed as undelivered:

@@ -1,7 +1,7 @@
 """Usage: python -m analysis TEXT TYPE NAME     (in a limited process; see isolation.py)
 
-The `local` analyzer: rules, no model. The same text gives the same result, and what the rules do not find they leave
-out. Prints the result as JSON; its shape is in analysis/results.py.
+The `local` analyzer: rules, no model. The same text gives the same result, and what the rules do not find
+they leave out. Prints the result as JSON; its shape is in analysis/results.py.
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables, an entry a line
 """Contracts, by rules: who, when, how much, what is agreed, who must do what, and what to look at twice."""
 
 from __future__ import annotations
@@ -6,15 +7,12 @@ import re
 from typing import Any
 
 from analysis.figures import amounts, dates
-from analysis.language import flat, sentences, summary
+from analysis.language import FORM, flat, sentences, summary
 
-_FORM = r"(?:Inc|LLC|L\.L\.C|Ltd|Limited|Corp|Corporation|Company|Co|GmbH|AG|KG|SE|S\.A|SAS|B\.V|N\.V|plc|PLC|LLP|LP|Pty Ltd|S\.r\.l|SpA|Oy|AB|A/S)\b\.?"
 _NAME = r"[A-Z\u00c0-\u00de][\w&.,'\u2019\u00c0-\u00ff-]*(?:\s+(?:of|and|the|&|de|für|[A-Z\u00c0-\u00de0-9][\w&.'\u2019-]*)){0,8}"
-_ALIAS = r"[\"\u201c\u201d'\u2018](?:the\s+)?(?P<{}>[A-Z][\w -]{{1,40}}?)[\"\u201c\u201d'\u2019]"
-_BETWEEN = re.compile(r"\b(?:by\s+and\s+)?between\s*:?\s+(?P<body>.{10,900})", re.I | re.S)
-_PARTY = re.compile(
-    rf"(?P<name>{_NAME}?(?:,?\s+{_FORM})?)\s*(?:,[^(\n]{{0,200}}?)?\s*\((?:[^()]{{0,60}}?)?{_ALIAS.format('role')}[^()]{{0,40}}\)",
-    re.S,
+_BETWEEN = re.compile(r"\b(?:by\s+and\s+)?(?:between|zwischen)\s*:?\s+(?P<body>.{10,1200})", re.I | re.S)
+_ALIAS = re.compile(
+    r"\((?:[^()]{0,60}?)?[\"\u201c\u201d\u201e'\u2018](?:the\s+)?(?P<role>[A-Z][\w -]{1,40}?)[\"\u201c\u201d'\u2019][^()]{0,60}\)"
 )
 _LABELLED = re.compile(
     r"^\s*(?P<role>Client|Customer|Supplier|Vendor|Provider|Service Provider|Contractor|Consultant|Buyer|Seller|Landlord|Tenant|"
@@ -22,7 +20,7 @@ _LABELLED = re.compile(
     r"Mieter|Vermieter)\s*:\s*(?P<name>\S.{2,100})$",
     re.M,
 )
-_COMPANY = re.compile(rf"(?P<name>(?:[A-Z\u00c0-\u00de][\w&'\u2019.-]*,?\s+){{1,5}}{_FORM})")
+_COMPANY = re.compile(rf"(?P<name>(?:[A-Z\u00c0-\u00de][\w&'\u2019.-]*,?\s+){{1,5}}{FORM})")
 
 _TERMS = (
     (
@@ -74,7 +72,7 @@ _RISKS = (
         "medium",
         r"terminat\w+[^.]{0,80}(?:without cause|for convenience|at any time|for any reason)",
     ),
-    ("Exclusivity", "medium", r"\bexclusiv(?:e|ity|ely)\b(?! of)"),
+    ("Exclusivity", "medium", r"\bexclusiv(?:e|ity|ely)\b(?! (?:of|jurisdiction|venue))"),
     ("Non-compete", "high", r"non-?compet|shall not compete|wettbewerbsverbot"),
     (
         "One side may change the terms",
@@ -102,14 +100,14 @@ _LONGEST = 600
 
 def analyze_contract(text: str) -> dict[str, Any]:
     lines = sentences(text)
-    terms = _terms(lines)
+    terms, parties = _terms(lines), _parties(text)
     return {
         "summary": summary(text),
-        "parties": _parties(text),
+        "parties": parties,
         "dates": dates(text),
         "amounts": amounts(text),
         "key_terms": terms,
-        "obligations": _obligations(lines),
+        "obligations": _obligations(lines, [party["role"] for party in parties if party["role"]]),
         "risks": _risks(lines, {term["term"] for term in terms}),
     }
 
@@ -118,29 +116,39 @@ def _parties(text: str) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
 
     def add(name: str, role: str | None) -> None:
-        name = re.sub(r"^(?:and|between|by|the)\s+", "", flat(name).strip(" ,;:."), flags=re.I)
+        name = re.sub(r"^(?:and|between|by|the)\s+", "", flat(name).strip(" ,;:"), flags=re.I)
+        if not re.search(rf"\s{FORM}$", name):
+            name = name.rstrip(".")
         if len(name) > 2 and len(found) < 12:
             found.setdefault(name.lower(), {"name": name, "role": role})
 
     start = text[:6000]
     between = _BETWEEN.search(start)
     if between:
-        for match in _PARTY.finditer(between["body"]):
-            add(match["name"], flat(match["role"]))
+        body, begin = flat(between["body"]), 0
+        for match in _ALIAS.finditer(body):
+            add(_name_in(body[begin : match.start()]), flat(match["role"]))
+            begin = match.end()
         if not found:
-            body = re.split(r"[.;]\s*\n|\n\s*\n|\.\s+[A-Z]", between["body"])[0]
-            for part in re.split(r"\s+and\s+|\n", body)[:4]:
-                name = re.match(rf"\s*(?:\(\d\)\s*)?(?P<name>{_NAME}(?:,?\s+{_FORM})?)", part)
-                if name:
-                    add(name["name"], None)
+            for part in re.split(r"\s+(?:and|und)\s+", re.split(r"\.\s+[A-Z]", body)[0])[:4]:
+                add(_name_in(part), None)
     for match in _LABELLED.finditer(start):
         add(re.split(r",\s(?!(?:Inc|LLC|Ltd|GmbH|Corp))|\s{2,}|\t", match["name"])[0], match["role"])
     if not found:
-        for match in _COMPANY.finditer(start):
+        for match in _COMPANY.finditer(flat(start)):
             add(match["name"], None)
             if len(found) == 2:
                 break
     return list(found.values())
+
+
+def _name_in(part: str) -> str:
+    """The party a description begins with: up to its first comma, unless that leads to a company's form."""
+    part = re.sub(r"^[\s,;:]*(?:(?:\(?\d\)|and|und|by|between)\s+)*", "", part)
+    name = re.split(
+        rf",\s*(?!{FORM})|\s+\(|\s+(?:a|an|with|having|located|residing|whose)\s", part, maxsplit=1
+    )[0]
+    return name if name[:1].isupper() and len(name) <= 100 else ""
 
 
 def _terms(lines: list[str]) -> list[dict[str, Any]]:
@@ -158,13 +166,19 @@ def _terms(lines: list[str]) -> list[dict[str, Any]]:
     return found
 
 
-def _obligations(lines: list[str]) -> list[dict[str, Any]]:
+def _obligations(lines: list[str], roles: list[str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
+    named = "|".join(map(re.escape, roles))
+    # "The Provider delivers …" binds as much as "shall deliver" does.
+    present = re.compile(rf"(?:The )?(?P<party>{named}) (?!is |has |was |does )[a-z]+s\b") if named else None
     for line in lines:
-        must = _MUST.search(line)
-        if not must or len(line) < 25:
+        if len(line) < 25:
             continue
-        subject = _SUBJECT.match(line[: must.start()])
+        plain = present.match(line) if present else None
+        must = _MUST.search(line)
+        if not plain and not must:
+            continue
+        subject = plain or (_SUBJECT.match(line[: must.start()]) if must else None)
         found.append({"party": subject["party"] if subject else None, "text": line[:_LONGEST]})
         if len(found) == 60:
             break
@@ -172,7 +186,7 @@ def _obligations(lines: list[str]) -> list[dict[str, Any]]:
 
 
 def _risks(lines: list[str], terms: set[str]) -> list[dict[str, Any]]:
-    found = [
+    found: list[dict[str, Any]] = [
         {"risk": risk, "severity": severity, "text": hit[:_LONGEST]}
         for risk, severity, pattern in _RISKS
         if (hit := next((line for line in lines if re.search(pattern, line, re.I)), None))

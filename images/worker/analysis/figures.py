@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables, an entry a line
 """Dates and amounts of money, as documents write them."""
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
 _DATE = re.compile(
     rf"""\b(?:
       (?P<y1>\d{{4}})-(?P<m1>\d{{2}})-(?P<d1>\d{{2}})
-    | (?P<d2>\d{{1,2}})(?:st|nd|rd|th|\.)?\s+(?:day\s+of\s+|of\s+|de\s+)?(?P<m2>{_MONTH})\.?,?\s+(?:de\s+)?(?P<y2>\d{{4}})
-    | (?P<m3>{_MONTH})\.?\s+(?P<d3>\d{{1,2}})(?:st|nd|rd|th)?,?\s+(?P<y3>\d{{4}})
-    | (?P<d4>\d{{1,2}})\.(?P<m4>\d{{1,2}})\.(?P<y4>\d{{4}})
-    | (?P<a5>\d{{1,2}})/(?P<b5>\d{{1,2}})/(?P<y5>\d{{4}})
-    )\b""",
+    |
+    (?P<d2>\d{{1,2}})(?:st|nd|rd|th|\.)?\s+(?:day\s+of\s+|of\s+|de\s+)?(?P<m2>{_MONTH})\.?,?\s+(?:de\s+)?(?P<y2>\d{{4}})
+    | (?P<m3>{_MONTH})\.?\s+(?P<d3>\d{{1,2}})(?:st|nd|rd|th)?,?\s+(?P<y3>\d{{4}}) |
+    (?P<d4>\d{{1,2}})\.(?P<m4>\d{{1,2}})\.(?P<y4>\d{{4}}) |
+    (?P<a5>\d{{1,2}})/(?P<b5>\d{{1,2}})/(?P<y5>\d{{4}}) )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 _SYMBOLS = {
@@ -58,14 +59,15 @@ _NUMBER = r"\d{1,3}(?:[ ,.'\u2019\u202f]\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d{1,2
 _MONEY = re.compile(
     rf"""(?<![\w.,])(?:
       (?P<before>US\$|[$€£¥₹]|\b(?:{_CODES})\b)\s?(?P<n1>-?(?:{_NUMBER}))(?P<scale1>\s?(?:thousand|million|billion|[kmKM]\b))?(?![\d])
-    | (?P<n2>-?(?:{_NUMBER}))(?P<scale2>\s(?:thousand|million|billion))?\s?(?P<after>[€£]|(?:{_CODES}|dollars?|euros?|pounds|francs|yen)\b)
+    |
+    (?P<n2>-?(?:{_NUMBER}))(?P<scale2>\s(?:thousand|million|billion))?\s?(?P<after>[€£]|(?:{_CODES}|dollars?|euros?|pounds|francs|yen)\b)
     )""",
     re.VERBOSE,
 )
 _SCALE = {"thousand": 1000, "k": 1000, "million": 10**6, "m": 10**6, "billion": 10**9}
 
 _MEANINGS = (
-    (r"effective|commenc|as of|entered into|dated|in kraft", "effective"),
+    (r"\beffect|commenc|as of|entered into|dated|in kraft", "effective"),
     (r"expir|terminat|until|ends? on|end date", "expires"),
     (r"\bdue\b|payable|pay by|payment|fällig", "due"),
     (r"deliver|complet|milestone|deadline|no later than", "deadline"),

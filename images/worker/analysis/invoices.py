@@ -1,3 +1,4 @@
+# ruff: noqa: E501, RUF001 - tables, an entry a line
 """Invoices, by rules: number, dates, who to whom, lines, totals, and whether the figures agree."""
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from analysis.figures import amounts, first_date, number_of
+from analysis.language import FORM
 
 _NUMBER = re.compile(
     r"(?:invoice|rechnung|facture|bill)s?[\s-]*(?:number|no\.?|nr\.?|n°|num\.?|#|id|nummer)?\s*[:#]?\s*(?P<n>[A-Z]{0,6}[-/]?\d[\w/-]{1,30})",
@@ -21,17 +23,22 @@ _DUE = re.compile(
     re.I,
 )
 _SELLER = re.compile(
-    r"^\s*(?:from|seller|vendor|supplier|issued by|rechnungssteller|verkäufer|de)\s*:?[ \t]*(?P<name>[^\n]*)$\n?(?P<next>[^\n]*)",
+    r"^\s*(?:from|seller|vendor|supplier|issued by|rechnungssteller|verkäufer)\s*(?::[ \t]*(?P<name>[^\n]*)|)$\n?(?P<next>[^\n]*)",
     re.I | re.M,
 )
 _BUYER = re.compile(
-    r"^\s*(?:bill(?:ed)? to|invoice to|sold to|to|buyer|customer|client|rechnung an|kunde|empfänger|à)\s*:?[ \t]*(?P<name>[^\n]*)$\n?(?P<next>[^\n]*)",
+    r"^\s*(?:bill(?:ed)? to|invoice to|invoiced to|sold to|to|buyer|customer|client|rechnung an|kunde|empfänger)\s*(?::[ \t]*(?P<name>[^\n]*)|)$\n?(?P<next>[^\n]*)",
     re.I | re.M,
 )
+_COMPANY = re.compile(rf"^(?P<name>[^\d\n:]{{2,70}}?\s{FORM})(?:[\s,].*)?$", re.M)
 _FIGURE = r"-?(?:\d{1,3}(?:[ ,.'\u2019]\d{3})+|\d+)(?:[.,]\d{1,4})?"
 _MARK = r"(?:US\$|[$€£¥]|[A-Z]{3})?\s?"
 _LINE = re.compile(
-    rf"^(?P<what>\S.*?[^\W\d_].*?)[\s|]+(?P<qty>\d+(?:[.,]\d{{1,3}})?)\s*(?:x|×|pcs?\.?|h|hrs?|hours?|days?|units?|Stk\.?|Std\.?)?[\s|@]+{_MARK}(?P<unit>{_FIGURE})(?:\s?[€£])?[\s|]+(?:\d{{1,2}}(?:[.,]\d)?\s?%[\s|]+)?{_MARK}(?P<sum>{_FIGURE})\s?(?:[€£]|[A-Z]{{3}})?\s*\|?\s*$"
+    rf"^(?:(?P<what>\S.*?)[\s|]+)?(?P<qty>\d+(?:[.,]\d{{1,3}})?)\s*(?:x|×|pcs?\.?|h|hrs?|hours?|days?|units?|Stk\.?|Std\.?)?[\s|@]+{_MARK}(?P<unit>{_FIGURE})(?:\s?[€£])?[\s|]+(?:\d{{1,2}}(?:[.,]\d)?\s?%[\s|]+)?{_MARK}(?P<sum>{_FIGURE})\s?(?:[€£]|[A-Z]{{3}})?\s*\|?\s*$"
+)
+_TABLE_HEAD = re.compile(
+    r"(?:description|item|bezeichnung|leistung|designation).*(?:amount|price|total|betrag|preis|qty|quantity|menge)",
+    re.I,
 )
 _PLAIN = re.compile(
     rf"^(?P<what>[^\W\d_].*?[^\W\d_].*?)[\s|:.]{{2,}}(?:US\$|[$€£¥]|EUR|USD|GBP|CHF)?\s?(?P<sum>{_FIGURE}[.,]\d{{2}}|{_FIGURE})\s?(?:€|£|EUR|USD|GBP|CHF)?\s*$"
@@ -54,6 +61,10 @@ def analyze_invoice(text: str) -> dict[str, Any]:
     issued = _dated(_ISSUED, text) or first_date(text)
     due = _dated(_DUE, text)
     seller, buyer = _who(_SELLER, text), _who(_BUYER, text)
+    # Unlabelled, an invoice's head names who writes it, then who it is for.
+    named = list(dict.fromkeys(m["name"].strip() for m in _COMPANY.finditer(text[:2000])))
+    seller = seller or next((name for name in named if name != buyer), None)
+    buyer = buyer or next((name for name in named if name != seller), None)
     gross = totals.get("gross")
     parts = [f"Invoice {number or 'without a number'}"]
     parts += [f"from {seller}"] if seller else []
@@ -86,7 +97,7 @@ def _code(text: str) -> str | None:
 
 def _who(pattern: re.Pattern[str], text: str) -> str | None:
     for match in pattern.finditer(text):
-        name = (match["name"].strip() or match["next"].strip()).split("\t")[0].strip(" ,:|")
+        name = ((match["name"] or "").strip() or match["next"].strip()).split("\t")[0].strip(" ,:|")
         if 2 < len(name) <= 100 and any(c.isalpha() for c in name):
             return name
     return None
@@ -94,42 +105,47 @@ def _who(pattern: re.Pattern[str], text: str) -> str | None:
 
 def _lines(text: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
+    above: list[str] = []  # of an entry whose figures stand on a line of their own
     for raw in text.split("\n"):
         line = raw.strip().strip("|").strip()
-        if not line or len(line) > 300:
+        if not line or len(line) > 300 or _TABLE_HEAD.search(line):
+            above.clear()
             continue
         match = _LINE.match(line)
-        if match and not re.match(rf"(?:{_NET}|{_TAX}|{_GROSS})\b", match["what"], re.I):
-            quantity, unit, amount = (number_of(match[name]) for name in ("qty", "unit", "sum"))
-            # A line is one when its own arithmetic holds; else it is three figures in a row.
-            if (
-                quantity is not None
-                and unit is not None
-                and amount is not None
-                and abs(quantity * unit - amount) <= max(_CENT, abs(amount) / 100)
-            ):
-                what = match["what"].strip(" |\t-")
-                found.append(
-                    {
-                        "description": what,
-                        "quantity": str(quantity),
-                        "unit_price": str(unit),
-                        "amount": str(amount),
-                    }
-                )
-            continue
-        plain = _PLAIN.match(line)
-        if (
-            plain
-            and not match
-            and not found
-            and not _SKIPPED.search(plain["what"])
-            and re.search(r"[.,]\d{2}$", plain["sum"])
-        ):
-            found.append(
-                {"description": plain["what"].strip(" |\t-:."), "amount": str(number_of(plain["sum"]))}
-            )
+        entry = _entry(match, above) if match else None
+        if entry:
+            found.append(entry)
+            above.clear()
+        elif not match and (plain := _PLAIN.match(line)) and _is_plain(plain, found):
+            amount = str(number_of(plain["sum"]))
+            found.append({"description": plain["what"].strip(" |\t-:."), "amount": amount})
+        else:
+            above = [*above[-2:], line]
     return found
+
+
+def _entry(match: re.Match[str], above: list[str]) -> dict[str, Any] | None:
+    """A line of the invoice, if its own arithmetic holds; else it is three figures in a row."""
+    what = (match["what"] or "").strip(" |\t-")
+    if re.match(rf"(?:{_NET}|{_TAX}|{_GROSS})\b", what, re.I):
+        return None
+    quantity, unit, amount = (number_of(match[name]) for name in ("qty", "unit", "sum"))
+    if quantity is None or unit is None or amount is None:
+        return None
+    if abs(quantity * unit - amount) > max(_CENT, abs(amount) / 100):
+        return None
+    if not any(c.isalpha() for c in what):
+        what = " ".join(above)
+    what = re.sub(r"^\d{1,3}[.)]?\s+(?=\S)", "", what)
+    if not any(c.isalpha() for c in what):
+        return None
+    return {"description": what, "quantity": str(quantity), "unit_price": str(unit), "amount": str(amount)}
+
+
+def _is_plain(plain: re.Match[str], found: list[dict[str, Any]]) -> bool:
+    """Whether a description and one amount are a line: only where no line has more than that."""
+    counted = any("quantity" in entry for entry in found)
+    return not counted and not _SKIPPED.search(plain["what"]) and bool(re.search(r"[.,]\d{2}$", plain["sum"]))
 
 
 def _totals(text: str) -> dict[str, Any]:

@@ -107,6 +107,13 @@ _STOP = frozenset(
 )
 
 
+#: What ends a company's name.
+FORM = (
+    r"(?:Inc|LLC|L\.L\.C|Ltd|Limited|Corp|Corporation|Company|Co|GmbH|AG|KG|SE|S\.A|SAS|B\.V|N\.V|plc|PLC|LLP|LP"
+    r"|Pty Ltd|S\.r\.l|SpA|Oy|AB|A/S)(?![\w])\.?"
+)
+
+
 @dataclass(frozen=True)
 class Heading:
     line: int
@@ -180,7 +187,12 @@ def headings(text: str) -> list[Heading]:
 def summary(text: str, count: int = 3) -> str:
     """The sentences that carry most of what the text is about, in their order."""
     whole = [
-        s for s in sentences(text) if 40 <= len(s) <= 400 and s.endswith((".", "!", "?")) and "\t" not in s
+        s
+        for s in sentences(text)
+        if 40 <= len(s) <= 400
+        and s.endswith((".", "!", "?"))
+        and "\t" not in s
+        and not re.match(r"[a-z\W]", s)
     ]
     if not whole:
         return flat(text)[:300]

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables, an entry a line
 """Reports, by rules: title, sections, findings, figures."""
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def _title(text: str, found: list[Heading], name: str) -> str | None:
 
 def _sections(text: str, found: list[Heading]) -> list[dict[str, Any]]:
     lines = text.split("\n")
-    ends = [heading.line for heading in found[1:]] + [len(lines)]
+    ends = [*(heading.line for heading in found[1:]), len(lines)][: len(found)]
     sections = []
     for heading, end in zip(found, ends, strict=True):
         body = "\n".join(lines[heading.line + 1 : end]).strip()

@@ -22,18 +22,24 @@ class Part(BaseModel):
 
 class Party(Part):
     name: str
-    role: str | None = Field(None, description="What the document calls the party, such as Client or Seller")
+    role: str | None = Field(
+        default=None, description="What the document calls the party, such as Client or Seller"
+    )
 
 
 class When(Part):
-    date: str | None = Field(None, description="ISO date; null where the document is ambiguous (03/04/2025)")
+    date: str | None = Field(
+        default=None, description="ISO date; null where the document is ambiguous (03/04/2025)"
+    )
     text: str = Field(description="The date as the document writes it")
-    meaning: str | None = Field(None, description="What happens then: effective, due, signed, expires …")
+    meaning: str | None = Field(
+        default=None, description="What happens then: effective, due, signed, expires …"
+    )
 
 
 class Money(Part):
     value: Decimal
-    currency: str | None = Field(None, description="ISO 4217 code where it can be told")
+    currency: str | None = Field(default=None, description="ISO 4217 code where it can be told")
     text: str = Field(description="The amount as the document writes it")
     meaning: str | None = None
 
@@ -59,6 +65,7 @@ class Risk(Part):
 class ContractAnalysis(Part):
     """What a contract says."""
 
+    type: Literal["contract"] = "contract"
     summary: str
     parties: list[Party] = Field(default=[], max_length=MOST)
     dates: list[When] = Field(default=[], max_length=MOST)
@@ -78,22 +85,23 @@ class InvoiceLine(Part):
 class InvoiceTotals(Part):
     net: Decimal | None = None
     tax: Decimal | None = None
-    tax_rate: Decimal | None = Field(None, description="Percent")
+    tax_rate: Decimal | None = Field(default=None, description="Percent")
     gross: Decimal | None = None
 
 
 class InvoiceAnalysis(Part):
     """What an invoice says."""
 
+    type: Literal["invoice"] = "invoice"
     summary: str
     number: str | None = None
-    issued_on: str | None = Field(None, description="ISO date")
-    due_on: str | None = Field(None, description="ISO date")
+    issued_on: str | None = Field(default=None, description="ISO date")
+    due_on: str | None = Field(default=None, description="ISO date")
     seller: str | None = None
     buyer: str | None = None
     currency: str | None = None
     lines: list[InvoiceLine] = Field(default=[], max_length=500)
-    totals: InvoiceTotals = InvoiceTotals()
+    totals: InvoiceTotals = Field(default_factory=InvoiceTotals)
     checks: list[str] = Field(default=[], description="Where the invoice's own figures disagree")
 
 
@@ -111,6 +119,7 @@ class Finding(Part):
 class ReportAnalysis(Part):
     """What a report says."""
 
+    type: Literal["report"] = "report"
     summary: str
     title: str | None = None
     sections: list[Section] = Field(default=[], max_length=200)

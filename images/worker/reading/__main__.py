@@ -48,7 +48,9 @@ def read(path: Path, media_type: str) -> tuple[str, int | None, str]:
 
 
 def tidy(text: str) -> str:
-    """One form for the same text: composed characters, plain line ends, no control characters, few blank lines."""
+    """One form for the same text: composed characters, plain line ends, no control characters, few blank
+    lines.
+    """
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = _CONTROL.sub("", text.replace("\u00a0", " ").replace("\u00ad", ""))
     return _BLANKS.sub("\n\n", "\n".join(line.rstrip() for line in text.split("\n"))).strip() + "\n"

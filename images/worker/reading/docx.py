@@ -7,7 +7,7 @@ from pathlib import Path
 
 import docx
 from docx.table import Table
-from lxml import etree
+from lxml import etree  # type: ignore[import-untyped]
 
 from reading.fault import Unreadable
 

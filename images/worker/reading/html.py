@@ -1,10 +1,11 @@
+# ruff: noqa: E501 - tables and texts, an entry a line
 """HTML by lxml: what a reader sees, a line a block, headings and list items marked."""
 
 from __future__ import annotations
 
 import re
 
-from lxml import etree, html
+from lxml import etree, html  # type: ignore[import-untyped]
 
 from reading.fault import Unreadable
 from reading.text import decode

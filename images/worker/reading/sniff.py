@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables and texts, an entry a line
 """What a document is, by its content. Its name serves only to find out that it lies."""
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ _DECLARED = {PDF: {PDF}, DOCX: {DOCX}}
 
 
 def sniff(path: Path, name: str, declared: str) -> str:
-    """The media type of a document. Raises :class:`Unreadable`: empty, unsupported, or not what its name says."""
+    """The media type of a document. Raises :class:`Unreadable`: empty, unsupported, or not what its name
+    says.
+    """
     size = path.stat().st_size
     if size == 0:
         raise Unreadable("document_empty", "The document has no bytes.")

@@ -1,1 +1,1 @@
-"""One module a step. A step may run twice (crash between effect and checkpoint), so its effect is idempotent."""
+"""One module a step. A step may run twice (a crash between effect and checkpoint), so each is idempotent."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import importlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ from typing import Any
 from analysis.results import RESULTS
 from contract import Job
 from isolation import run_limited
+from steps.keys import part_key
 from storage import split_uri
 from tools import Tools
 
@@ -16,7 +20,9 @@ from tools import Tools
 async def analyze_document(
     tools: Tools, job: Job, document: dict[str, Any], text: dict[str, Any]
 ) -> dict[str, Any]:
-    """Checkpoint: `{"type", "analyzer": {"name", "kind", …}, "analysis": {…}}`; shapes in analysis/results.py."""
+    """Checkpoint: `{"analyzer": {"name", "kind", …}, "analysis": {"type", …}}`; shapes in
+    analysis/results.py.
+    """
     settings = tools.settings
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "text"
@@ -31,7 +37,25 @@ async def analyze_document(
             analyzer: dict[str, Any] = {"name": "local", "kind": "rules"}
         else:
             # Imported by need: the model libraries cost a second and 100 MB, which `local` should not pay.
-            from analysis.model import analyze
+            model = await asyncio.to_thread(importlib.import_module, "analysis.model")
+            analysis, analyzer = await model.analyze(
+                settings, job.type, path.read_text(encoding="utf-8"), *_parts(tools, job)
+            )
+    return {"analyzer": analyzer, "analysis": analysis.model_dump(mode="json")}
 
-            analysis, analyzer = await analyze(settings, job.type, path.read_text(encoding="utf-8"))
-    return {"type": job.type, "analyzer": analyzer, "analysis": analysis.model_dump(mode="json")}
+
+def _parts(tools: Tools, job: Job) -> tuple[Any, Any]:
+    """Where the model's results for parts of a long document are kept, so that a later try goes on after
+    them.
+    """
+    settings = tools.settings
+    how = f"{settings.analyzer_model}\n{settings.analyzer_base_url}\n{settings.analyzer_chunk_chars}"
+    mark = hashlib.sha256(how.encode()).hexdigest()[:12]
+
+    async def kept(index: int) -> dict[str, Any] | None:
+        return await tools.storage.get_json(settings.work_bucket, part_key(job, mark, index))
+
+    async def keep(index: int, value: dict[str, Any]) -> None:
+        await tools.storage.put_json(settings.work_bucket, part_key(job, mark, index), value)
+
+    return kept, keep

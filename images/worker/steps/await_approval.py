@@ -1,4 +1,4 @@
-"""Step 4, where asked for: somebody has to say yes. No deadline, and no worker holds the job while it waits."""
+"""Step 4, where asked for: somebody has to say yes. No deadline, and no worker holds the job meanwhile."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from resonate.context import Context
 
 from contract import Job
-from durable import FOREVER
+from durable import FOREVER, log_step
 
 
 async def await_approval(ctx: Context, job: Job, attempt: int, data: dict[str, Any]) -> dict[str, Any]:
@@ -20,7 +20,9 @@ async def await_approval(ctx: Context, job: Job, attempt: int, data: dict[str, A
     asked = ctx.options(timeout=FOREVER)
     asked.detached("deliver_notice", job.model_dump(), "job.approval_requested", data, attempt)
     verdict: dict[str, Any] = await answer
-    if verdict.get("approved") is True:
+    approved = verdict.get("approved") is True
+    log_step(ctx, "await_approval", "done" if approved else "failed")
+    if approved:
         return {"checkpoint": verdict, "attempts": 1}
     comment = f": {verdict['comment']}" if verdict.get("comment") else "."
     return {

@@ -47,9 +47,10 @@ async def _from_s3(tools: Tools, uri: str, path: Path) -> tuple[str, int, str]:
     if size > limit:
         raise too_large(size, limit)
     await tools.storage.fetch(bucket, key, path, missing="document_not_found")
-    return await asyncio.to_thread(_digest, path), path.stat().st_size, declared
+    sha256, size = await asyncio.to_thread(_measured, path)
+    return sha256, size, declared
 
 
-def _digest(path: Path) -> str:
+def _measured(path: Path) -> tuple[str, int]:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size

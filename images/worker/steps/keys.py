@@ -1,8 +1,13 @@
-"""Where a job's objects are: always the same keys, so a step that runs again writes the same objects again."""
+"""Where a job's objects are: always the same keys, so a step that runs again writes them again."""
 
 from __future__ import annotations
 
 from contract import Job
+
+
+def work_prefix(job: Job) -> str:
+    """Everything of the job in the work bucket; a jobId has no slash, so nobody else's."""
+    return f"{job.jobId}/"
 
 
 def document_key(job: Job) -> str:
@@ -11,6 +16,10 @@ def document_key(job: Job) -> str:
 
 def text_key(job: Job) -> str:
     return f"{job.jobId}/text.txt"
+
+
+def part_key(job: Job, mark: str, index: int) -> str:
+    return f"{job.jobId}/analysis/{mark}-{index:04}.json"
 
 
 def result_key(job: Job) -> str:

@@ -1,7 +1,7 @@
 """The last step: the requester hears of it, by a signed webhook or by a message in an inbox in S3.
 
-Webhooks follow Standard Webhooks (https://www.standardwebhooks.com): one id however often it is sent, so that the
-receiver can drop what it has had; a timestamp; an HMAC-SHA256 signature over id, timestamp and body.
+Webhooks follow Standard Webhooks (https://www.standardwebhooks.com): one id however often it is sent, so that
+the receiver can drop what it has had; a timestamp; an HMAC-SHA256 signature over id, timestamp and body.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _GONE = 410
 async def notify_requester(
     tools: Tools, job: Job, event: str, data: dict[str, Any], attempt: int
 ) -> dict[str, Any]:
-    """Checkpoint: `{"channel": "webhook"|"inbox", "to", "at", "id", "delivered"}`."""
+    """Checkpoint: `{"channel": "webhook"|"inbox", "where", "when", "id", "delivered"}`."""
     if job.callbackUrl is None:
         return await leave_in_inbox(tools, job, event, data, attempt)
     secret = tools.settings.webhook_secret
@@ -53,14 +53,21 @@ async def notify_requester(
 async def leave_in_inbox(
     tools: Tools, job: Job, event: str, data: dict[str, Any], attempt: int, undelivered: str = ""
 ) -> dict[str, Any]:
-    """Put the message into `inbox/<requesterId>/` of the results bucket. With `undelivered`, the reason is told."""
+    """Put the message into `inbox/<requesterId>/` of the results bucket. With `undelivered`, the reason is
+    told.
+    """
     bucket, key = tools.settings.results_bucket, inbox_key(job, event)
     message = {"id": message_id_of(job, event, attempt), **json.loads(_message(job, event, data))}
     if undelivered:
         message["undelivered"] = {"callbackUrl": job.callbackUrl, "reason": undelivered}
     uri = await tools.storage.put_json(bucket, key, message)
     tools.crash_point("notify_requester", "middle")
-    checkpoint: dict[str, Any] = {"channel": "inbox", "to": uri, "at": _iso(time.time()), "id": message["id"]}
+    checkpoint: dict[str, Any] = {
+        "channel": "inbox",
+        "where": uri,
+        "when": _iso(time.time()),
+        "id": message["id"],
+    }
     if undelivered:
         return {**checkpoint, "delivered": False, "reason": undelivered}
     return {**checkpoint, "delivered": True}
