@@ -49,7 +49,10 @@ def main() -> int:
             print(json.dumps(answer, indent=2))
             return 0 if answer["status"] == "done" else 1
         time.sleep(0.2)
-    print(f"The job {job['jobId']} is not over after {PATIENCE_SECONDS} s; go on watching: GET /status/{job['jobId']}", file=sys.stderr)
+    print(
+        f"The job {job['jobId']} is not over after {PATIENCE_SECONDS} s; go on watching: GET /status/{job['jobId']}",
+        file=sys.stderr,
+    )
     return 1
 
 
