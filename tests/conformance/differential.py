@@ -219,7 +219,9 @@ class Generator:
         return {"awaited": self.any_id(), "awaiter": self.rng.choice((*self.tasks, self.any_id()))}
 
     def promise_register_listener(self) -> Data:
-        address = self.rng.choice((*self.TARGETS, *self.TARGETS, self.rng.choice(self.BAD_TARGETS + self.ODD_TARGETS)))
+        address = self.rng.choice(
+            (*self.TARGETS, *self.TARGETS, self.rng.choice(self.BAD_TARGETS + self.ODD_TARGETS))
+        )
         return {"awaited": self.any_id(), "address": address}
 
     def promise_search(self) -> Data:
@@ -231,7 +233,13 @@ class Generator:
             )
         if rng.random() < 0.4:
             data["tags"] = rng.choice(
-                ({}, {"resonate:branch": "b1"}, {"resonate:origin": "o1", "resonate:branch": "b2"}, {"é": '"'}, None)
+                (
+                    {},
+                    {"resonate:branch": "b1"},
+                    {"resonate:origin": "o1", "resonate:branch": "b2"},
+                    {"é": '"'},
+                    None,
+                )
             )
         return data
 
@@ -242,7 +250,11 @@ class Generator:
         rng = self.rng
         id = rng.choice((*self.tasks, *self.tasks, *self.tasks, *self.promises))
         create = self.action("promise.create", self.create(id, rng.random() < 0.97))
-        return {"pid": rng.choice((PID, PID, "pid-2")), "ttl": rng.choice((1, 1000, 60_000, 60_000)), "action": create}
+        return {
+            "pid": rng.choice((PID, PID, "pid-2")),
+            "ttl": rng.choice((1, 1000, 60_000, 60_000)),
+            "action": create,
+        }
 
     def task_acquire(self) -> Data:
         rng = self.rng
@@ -262,9 +274,13 @@ class Generator:
     def task_suspend(self) -> Data:
         rng = self.rng
         id, version = self.held()
-        awaited = [rng.choice((*self.promises, self.any_id(), "none")) for _ in range(rng.choice((1, 1, 1, 2, 3, 0)))]
+        awaited = [
+            rng.choice((*self.promises, self.any_id(), "none")) for _ in range(rng.choice((1, 1, 1, 2, 3, 0)))
+        ]
         awaiter = id if rng.random() < 0.97 else self.any_id()
-        actions = [self.action("promise.register_callback", {"awaited": a, "awaiter": awaiter}) for a in awaited]
+        actions = [
+            self.action("promise.register_callback", {"awaited": a, "awaiter": awaiter}) for a in awaited
+        ]
         return {"id": id, "version": version, "actions": actions}
 
     def task_fence(self) -> Data:
@@ -278,7 +294,9 @@ class Generator:
         if rng.random() < 0.04:
             inner["kind"] = rng.choice(("promise.get", "", "task.create"))
         if rng.random() < 0.03:
-            inner["data"] = rng.choice((None, 1, [], ["p0", "resolved"], {"id": 5}, "x", self.spoil(inner["data"])))
+            inner["data"] = rng.choice(
+                (None, 1, [], ["p0", "resolved"], {"id": 5}, "x", self.spoil(inner["data"]))
+            )
         return {"id": id, "version": version, "action": inner}
 
     def task_heartbeat(self) -> Data:
@@ -328,7 +346,9 @@ class Generator:
 
     def debug_tick(self) -> Data:
         self.now += self.rng.choice((0, 1000, 40_000, 200_000))
-        return {"time": self.now if self.rng.random() < 0.97 else self.rng.choice((None, 1.5, "x", 2**63, True))}
+        return {
+            "time": self.now if self.rng.random() < 0.97 else self.rng.choice((None, 1.5, "x", 2**63, True))
+        }
 
     def debug_snap(self) -> Data:
         return {}
@@ -346,7 +366,9 @@ class Generator:
         for _ in range(self.rng.choice((1, 1, 1, 2))):
             at = data
             while True:
-                keys = list(at) if isinstance(at, dict) else list(range(len(at))) if isinstance(at, list) else []
+                keys = (
+                    list(at) if isinstance(at, dict) else list(range(len(at))) if isinstance(at, list) else []
+                )
                 if not keys:
                     break
                 key = self.rng.choice(keys)
@@ -374,14 +396,18 @@ class Generator:
             (
                 cut,
                 body[:at] + bytes([rng.choice(b' \n\t"{}[]:,0-.eEtfn\\u\x01\xff')]) + body[at + 1 :],
-                body[:at] + rng.choice((b"\\ud800", b"\\u00e9", b"\\q", b",", b"\n\n", b"1e999", b"\xff")) + body[at:],
+                body[:at]
+                + rng.choice((b"\\ud800", b"\\u00e9", b"\\q", b",", b"\n\n", b"1e999", b"\xff"))
+                + body[at:],
                 body[:at] + body[at + 1 :],
                 body + rng.choice((b"x", b" ", b"}")),
                 body.replace(b'"kind"', rng.choice((b'"Kind"', b'"kinds":["\\ud800"],"kind"', b"kind")), 1),
                 body.replace(b'"head"', rng.choice((b'"heads"', b'"head":5, "x"', b'"head":[]  ,"x"')), 1),
                 body.replace(VERSION.encode(), rng.choice((b"1", b"", b'2026"x')), 1),
                 body.replace(b'"corrId": "', b'"corrId": "\\u00fc\\ud83d\\ude00', 1),
-                rng.choice((b"", b"null", b"[]", b"5", b'"x"', b"{}", b"nul", b'[1,2,3]', b'["a",["c","v"],{}]')),
+                rng.choice(
+                    (b"", b"null", b"[]", b"5", b'"x"', b"{}", b"nul", b"[1,2,3]", b'["a",["c","v"],{}]')
+                ),
                 rng.choice((b"[" * 200, b'{"a":' * 130 + b"1" + b"}" * 130)),
                 self.envelope_odd(body),
             )
@@ -394,7 +420,9 @@ class Generator:
         where[rng.choice(list(where))] = rng.choice(self.ODD)
         if rng.random() < 0.3 and isinstance(sent["head"], dict):
             sent["head"]["auth"] = rng.choice(self.ODD)
-        return json.dumps(list(sent.values()) if rng.random() < 0.2 else sent, indent=rng.choice((None, 1))).encode()
+        return json.dumps(
+            list(sent.values()) if rng.random() < 0.2 else sent, indent=rng.choice((None, 1))
+        ).encode()
 
 
 WEIGHTED = {
@@ -426,7 +454,9 @@ def begin(servers: list[Server]) -> None:
         for server in servers:
             status, body = server.send(request(kind, {}))
             if status != 200:
-                sys.exit(f"{server.url}: {kind} was answered {status} {body!r}: is it in debug mode (RESONATE_DEBUG=true)?")
+                sys.exit(
+                    f"{server.url}: {kind} was answered {status} {body!r}: is it in debug mode (RESONATE_DEBUG=true)?"
+                )
 
 
 def replay(servers: list[Server], steps: list[Raw]) -> tuple[int, list[tuple[int, bytes]]] | None:

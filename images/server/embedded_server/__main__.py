@@ -38,14 +38,12 @@ def main() -> int:
         )
         uvloop.run(_serve(settings))
     except sqlite3.Error as error:
-        print(
-            f"Fatal: Failed to open SQLite database {settings.storage.sqlite.path}: {error}"
-            + (" (another server has it open)" if "locked" in str(error) else ""),
-            file=sys.stderr,
-        )
+        why = " (another server has it open)" if "locked" in str(error) else ""
+        path = settings.storage.sqlite.path
+        sys.stderr.write(f"Fatal: Failed to open SQLite database {path}: {error}{why}\n")
         return 1
     except (SettingsError, ForeignFile, OSError) as error:
-        print(f"Fatal: {error}", file=sys.stderr)
+        sys.stderr.write(f"Fatal: {error}\n")
         return 1
     return 0
 
@@ -73,7 +71,12 @@ async def _serve(settings: Settings) -> None:
     api = Api(store, timers, delivery, metrics, auth, settings.debug)
     origins = settings.server.cors.allow_origins
     app = App(
-        api, store, delivery, auth, Cors(origins) if origins else None, settings.transports.http_poll.buffer_size
+        api,
+        store,
+        delivery,
+        auth,
+        Cors(origins) if origins else None,
+        settings.transports.http_poll.buffer_size,
     )
     bind, port = settings.server.bind, settings.server.port
     server = await loop.create_server(lambda: Connection(app), bind, port, backlog=1024)

@@ -31,7 +31,8 @@ type Address = Poll | Push | Unserved
 
 @lru_cache(maxsize=4096)
 def parse(address: str) -> Address | None:
-    """The address, or None where v0.9.8 answers 400. URLs are read as the WHATWG says, as its `url` crate does."""
+    """The address, or None where v0.9.8 answers 400. URLs are read as the WHATWG says, as its `url` crate
+    does."""
     try:
         url = ada_url.URL(address)
     except ValueError:

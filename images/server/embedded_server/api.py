@@ -1,4 +1,5 @@
-"""`POST /`: from the bytes of a request to the bytes of its answer. Source: v0.9.8 `server.rs`, `handle_api`."""
+"""`POST /`: from the bytes of a request to the bytes of its answer. Source: v0.9.8 `server.rs`,
+`handle_api`."""
 
 import logging
 from collections.abc import Callable
@@ -109,7 +110,7 @@ class Api:
         request.corr = text(head.corrId)
         if not kind:
             raise Refusal(400, "Missing or invalid 'kind' field — must be a non-empty string")
-        if memoryview(asked.data)[:1] != b"{":
+        if memoryview(asked.data)[:1].tobytes() != b"{":
             raise Refusal(400, "Invalid 'data' field — must be an object")
         if head.version != PROTOCOL:
             raise Refusal(
@@ -176,5 +177,3 @@ def _envelope(body: bytes, request: Request) -> RequestEnvelope:
             return found
         request.kind, request.corr = kind, text(corr)
         raise Refusal(400, message) from None
-
-

@@ -134,10 +134,7 @@ class App:
         """Opens a worker's event stream."""
         if self._auth is not None:
             given = headers.get("authorization", "")
-            if (
-                not given.startswith("Bearer ")
-                or self._auth.token(given.removeprefix("Bearer ")) is None
-            ):
+            if not given.startswith("Bearer ") or self._auth.token(given.removeprefix("Bearer ")) is None:
                 connection.reply(401, b"Unauthorized", TEXT)
                 return
         stream = Stream(connection, group, id, self._buffer)

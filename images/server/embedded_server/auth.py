@@ -29,9 +29,10 @@ class Auth:
     """Checks tokens against the configured key; with the key `none` their signature is not looked at."""
 
     def __init__(self, settings: AuthSettings) -> None:
-        self._key, self._algorithms = (
-            (None, []) if settings.publickey == "none" else _load(settings.publickey)
-        )
+        self._key: Any = None
+        self._algorithms: list[str] = []
+        if settings.publickey != "none":
+            self._key, self._algorithms = _load(settings.publickey)
         self._settings = settings
         if self._key is None:
             log.warning("auth enabled, unsigned mode: no signature is verified")
@@ -95,7 +96,9 @@ def _ids(kind: str, data: dict[str, Any]) -> list[str]:
     """The ids a request is about; a search, or what is unknown, is about everything: "" fits no prefix."""
     if kind == "task.heartbeat":
         tasks = data.get("tasks")
-        found = [task.get("id") for task in tasks if isinstance(task, dict)] if isinstance(tasks, list) else []
+        found = (
+            [task.get("id") for task in tasks if isinstance(task, dict)] if isinstance(tasks, list) else []
+        )
     elif kind in BY_ID:
         found = [data.get("id")]
     elif kind in ("promise.register_callback", "promise.register_listener"):

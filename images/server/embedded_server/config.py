@@ -1,4 +1,5 @@
-"""Settings: v0.9.8's defaults, then `resonate.toml` in the working directory, then `RESONATE_…`, `__` between levels."""
+"""Settings: v0.9.8's defaults, then `resonate.toml` in the working directory, then `RESONATE_…`, `__` between
+levels."""
 
 import os
 import tomllib

@@ -1,18 +1,33 @@
 """Cron expressions as v0.9.8 reads them: those of the Rust crate `cron` 0.12, in UTC.
 
-Seconds and years are fields, days of the week count from 1 (Sunday), a day must match *both* day fields, and years
-end in 2100. No Python library reads them so: see docs/decisions/0012-cron.md.
+Seconds and years are fields, days of the week count from 1 (Sunday), a day must match *both* day fields, and
+years end in 2100. No Python library reads them so: see docs/decisions/0012-cron.md.
 """
 
 import re
 from bisect import bisect_left, bisect_right
 from calendar import monthrange
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
-MONTHS = "january february march april may june july august september october november december".split()
-DAYS = "sunday monday tuesday wednesday thursday friday saturday".split()
+MONTHS = (
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+)
+DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 LAST_YEAR = 2099
 SHORTHANDS = {
     "@yearly": "0 0 0 1 1 * *",
@@ -26,11 +41,11 @@ SHORTHANDS = {
 class Field(NamedTuple):
     least: int
     most: int
-    names: dict[str, int] = {}
+    names: Mapping[str, int] = MappingProxyType({})
     any: bool = False  # takes `?`
 
 
-def _names(words: list[str], extra: dict[str, int]) -> dict[str, int]:
+def _names(words: tuple[str, ...], extra: dict[str, int]) -> dict[str, int]:
     return {w: n for n, word in enumerate(words, 1) for w in (word, word[:3])} | extra
 
 
@@ -57,7 +72,8 @@ class Schedule(NamedTuple):
     years: tuple[int, ...]
 
 
-# An item, blanks allowed around numbers and names: `*`, `?`, `3`, `3-5`, `mon`, `mon-fri`, each but the lone name with `/n`.
+# An item, blanks allowed around numbers and names: `*`, `?`, `3`, `3-5`, `mon`, `mon-fri`, each but the lone
+# name with `/n`.
 _ITEM = re.compile(
     r"(?:(?P<any>\?)|(?P<all>\*)|\s*(?P<from>\d+)\s*(?:-\s*(?P<to>\d+)\s*)?"
     r"|\s*(?P<name>[A-Za-z]+)\s*(?:-\s*(?P<last>[A-Za-z]+)\s*)?)(?P<step>/\s*(?P<by>\d+)\s*)?",
@@ -107,7 +123,8 @@ def _field(text: str, at: int, field: Field) -> tuple[tuple[int, ...], int] | No
 
 @lru_cache(maxsize=1024)
 def parse(expression: str) -> Schedule | None:
-    """The schedule, or None where v0.9.8 answers `Invalid cron expression`. Five fields begin with the minutes."""
+    """The schedule, or None where v0.9.8 answers `Invalid cron expression`. Five fields begin with the
+    minutes."""
     text = expression.strip()
     if len(text.split()) == 5:
         text = f"0 {text}"
@@ -130,7 +147,8 @@ class _Bounds:
     """The least month, day, … still to be looked at: the start's own at first, then the first of its field.
 
     The crate takes the start's own for the first year it looks at, even where that is a later one, so that
-    `0 0 0 1 1 ? 2050` has no occurrence when asked from September 2001. Who is asked instead must not know better.
+    `0 0 0 1 1 ? 2050` has no occurrence when asked from September 2001. Who is asked instead must not know
+    better.
     """
 
     def __init__(self, start: datetime) -> None:

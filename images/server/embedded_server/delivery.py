@@ -1,7 +1,8 @@
 """How messages leave: over the event streams of workers that poll, or pushed by HTTP.
 
-A message leaves with the commit that made it, once: `execute` offers a task (and is sent again by the task's retry),
-`unblock` tells a listener. A message whose receiver is not there is dropped, as v0.9.8 does (`transport/`), unless it comes soon.
+A message leaves with the commit that made it, once: `execute` offers a task (and is sent again by the task's
+retry), `unblock` tells a listener. A message whose receiver is not there is dropped, as v0.9.8 does
+(`transport/`), unless it comes soon.
 """
 
 import asyncio
@@ -40,8 +41,8 @@ class Stream(Protocol):
 class Polls:
     """The open event streams, by group.
 
-    v0.9.8 sends every 100 ms and drops what then has no receiver. Messages leave here at once, so one that is quicker
-    than the worker's own connection waits for it, as long as its task's retry would take.
+    v0.9.8 sends every 100 ms and drops what then has no receiver. Messages leave here at once, so one that is
+    quicker than the worker's own connection waits for it, as long as its task's retry would take.
     """
 
     def __init__(self, most: int, hold: float) -> None:
@@ -88,14 +89,16 @@ class Polls:
                 if stream.id == to.id:
                     return stream.event(message)
             if to.cast == "any":
-                return random.choice(streams).event(message)
+                return random.choice(streams).event(message)  # noqa: S311
         self._keep(to, message)
         return False
 
     def _keep(self, to: Poll, message: str) -> None:
         held = self._held.setdefault(to.group, {})
         if message not in held:
-            log.warning("no worker %spolls group=%s: message waits for it", f"{to.id} " if to.id else "", to.group)
+            log.warning(
+                "no worker %spolls group=%s: message waits for it", f"{to.id} " if to.id else "", to.group
+            )
             if self._held_count >= MOST_HELD:
                 for group in list(self._held):
                     self._held_count -= len(self._held.pop(group))
@@ -125,7 +128,8 @@ class Delivery:
         """Sends what an earlier run of the server had committed and perhaps not sent."""
         self.unblocks = self._store.db.execute("SELECT promise, address FROM unblocks").fetchall()
         offered = self._store.db.execute(
-            "SELECT id, task_version, target FROM promises WHERE task_at IS NOT NULL AND task_state = 'pending'"
+            "SELECT id, task_version, target FROM promises"
+            " WHERE task_at IS NOT NULL AND task_state = 'pending'"
         )
         self.executes = {id: (version, target) for id, version, target in offered}
         self.deliver()
@@ -160,7 +164,9 @@ class Delivery:
             for id, to in unblocks:
                 row = self._store.tx.find(id)
                 if row is not None:
-                    self.send(to, f'{{"data":{{"promise":{records.promise(row)}}},"head":{{}},"kind":"unblock"}}')
+                    self.send(
+                        to, f'{{"data":{{"promise":{records.promise(row)}}},"head":{{}},"kind":"unblock"}}'
+                    )
             self._store.told += unblocks
             if self._recording is None:
                 self._recording = asyncio.get_running_loop().call_later(RECORD_TOLD, self._record)

@@ -1,7 +1,8 @@
 """Why a request is refused, in v0.9.8's words (serde's and its validator's). Only failing requests come here.
 
-The types of `protocol` are walked as serde walks them, so there is one definition of what is valid. serde also takes a
-list where an object with known fields is expected; then nothing is wrong after all, and the request is returned.
+The types of `protocol` are walked as serde walks them, so there is one definition of what is valid. serde
+also takes a list where an object with known fields is expected; then nothing is wrong after all, and the
+request is returned.
 """
 
 from decimal import Decimal
@@ -31,7 +32,8 @@ def explain[T: Struct](kind: type[T], data: Raw | bytes, prefix: str) -> T:
 
 
 def explain_envelope(body: bytes) -> tuple[RequestEnvelope | None, str, str, str]:
-    """The envelope after all, or None; then the kind and correlation id as far as they can be read, and the message."""
+    """The envelope after all, or None; then the kind and correlation id as far as they can be read, and the
+    message."""
     try:
         reader = Reader(body)
         envelope = _envelope(reader)
@@ -156,7 +158,8 @@ def _unexpected(value: Any) -> str:
 
 
 def _float(value: float) -> str:
-    """As serde_json writes it: Python's `repr`, but for a shorter exponent, and one more digit after the point."""
+    """As serde_json writes it: Python's `repr`, but for a shorter exponent, and one more digit after the
+    point."""
     digits, _, exponent = repr(value).partition("e")
     if not exponent:
         return digits
@@ -256,9 +259,7 @@ def _envelope(reader: Reader) -> RequestEnvelope:
 def _head(reader: Reader) -> RequestHead:
     fields = {"corrId": _string, "version": _string, "auth": _maybe_string, "resonate:debug_time": _maybe_i64}
     found = _struct(reader, "RequestHead", fields, {"auth", "resonate:debug_time"})
-    return RequestHead(
-        found["corrId"], found["version"], found.get("auth"), found.get("resonate:debug_time")
-    )
+    return RequestHead(found["corrId"], found["version"], found.get("auth"), found.get("resonate:debug_time"))
 
 
 def _struct(reader: Reader, name: str, fields: dict[str, Any], optional: set[str]) -> dict[str, Any]:
@@ -304,7 +305,7 @@ def _struct(reader: Reader, name: str, fields: dict[str, Any], optional: set[str
 def _string(reader: Reader) -> str:
     def read() -> str:
         value = reader.scalar_or_shape()
-        return value if isinstance(value, str) else _wrong(value, "a string")  # type: ignore[no-any-return]
+        return value if isinstance(value, str) else _wrong(value, "a string")
 
     if not reader.peek():
         reader.fail(EOF_VALUE, peeked=True)
@@ -312,7 +313,10 @@ def _string(reader: Reader) -> str:
 
 
 def _maybe_string(reader: Reader) -> str | None:
-    return _null(reader) if reader.peek() == b"n" else _string(reader)
+    if reader.peek() == b"n":
+        _null(reader)
+        return None
+    return _string(reader)
 
 
 def _maybe_i64(reader: Reader) -> int | None:
@@ -325,7 +329,8 @@ def _maybe_i64(reader: Reader) -> int | None:
         return value  # type: ignore[no-any-return]
 
     if reader.peek() == b"n":
-        return _null(reader)
+        _null(reader)
+        return None
     if not reader.peek():
         reader.fail(EOF_VALUE, peeked=True)
     return reader.place(read)

@@ -49,7 +49,9 @@ class App(Protocol):
 
     connections: "set[Connection]"
 
-    def handle(self, connection: "Connection", method: str, url: bytes, headers: Headers, body: bytes) -> None:
+    def handle(
+        self, connection: "Connection", method: str, url: bytes, headers: Headers, body: bytes
+    ) -> None:
         """Answers a request through `connection.reply`, or `stream`, at once or later, in order."""
 
     def lost(self, connection: "Connection") -> None:
@@ -175,7 +177,9 @@ class Connection(asyncio.Protocol):
         """Answers a HEAD request."""
         self.owed -= 1
         type_ = f"content-type: {kind}\r\n" if kind else ""
-        head = f"{STATUS_LINES[status]}{type_}{extra}{self.extra}content-length: {size}\r\ndate: {DATE}\r\n\r\n"
+        head = (
+            f"{STATUS_LINES[status]}{type_}{extra}{self.extra}content-length: {size}\r\ndate: {DATE}\r\n\r\n"
+        )
         self._transport.write(head.encode("latin-1"))
         if not self._keep:
             self.close()

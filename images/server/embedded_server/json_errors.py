@@ -1,7 +1,7 @@
 """JSON read as `serde_json` reads it, for its errors: what is wrong, and at which line and column.
 
-Slow and only for requests that are refused anyway. Source: serde_json 1.0 `de.rs` and `read.rs`; the order in which it
-looks at things decides which of several errors is reported, and where.
+Slow and only for requests that are refused anyway. Source: serde_json 1.0 `de.rs` and `read.rs`; the order in
+which it looks at things decides which of several errors is reported, and where.
 """
 
 from collections.abc import Callable
@@ -96,7 +96,8 @@ class Reader:
         self._depth, self._ignoring = depth, False
 
     def scalar_or_shape(self) -> Any:
-        """The value that stands where another was expected: a list or an object is not read, `[]` and `{}` stand for it."""
+        """The value that stands where another was expected: a list or an object is not read, `[]` and `{}`
+        stand for it."""
         first = self.peek()
         return [] if first == b"[" else {} if first == b"{" else self._scalar()
 
@@ -206,7 +207,7 @@ class Reader:
             return self.string()
         if first and first in b"-0123456789":
             return self._number()
-        self.fail("expected value", peeked=True)
+        return self.fail("expected value", peeked=True)
 
     def _number(self) -> int | float:
         start = self._at

@@ -1,4 +1,5 @@
-"""The official server's metrics, in Prometheus' text format. Written out here: six counters need no client library."""
+"""The official server's metrics, in Prometheus' text format. Written out here: six counters need no client
+library."""
 
 from bisect import bisect_left
 from collections import defaultdict
@@ -53,7 +54,10 @@ class Metrics:
             out,
             "resonate_request_total",
             "Total number of requests by kind and status",
-            {f'kind="{_escape(kind)}",status="{status}"': n for (kind, status), n in sorted(self.requests.items())},
+            {
+                f'kind="{_escape(kind)}",status="{status}"': n
+                for (kind, status), n in sorted(self.requests.items())
+            },
         )
         if self.fired:
             name = "resonate_schedule_promises_total"

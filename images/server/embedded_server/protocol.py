@@ -1,9 +1,9 @@
 """The protocol 2026-04-01: the requests, as types with their rules, and the shape of an answer.
 
 The types bear the official names, so that they can be read beside the published specification
-(github.com/resonatehq/resonate, `src/types.rs` at v0.9.8). `msgspec` decodes and checks a request in one pass; only a
-request that fails is looked at again, by `explain`, which finds the very words v0.9.8 answers with. A constraint's
-`description` is its message.
+(github.com/resonatehq/resonate, `src/types.rs` at v0.9.8). `msgspec` decodes and checks a request in one
+pass; only a request that fails is looked at again, by `explain`, which finds the very words v0.9.8 answers
+with. A constraint's `description` is its message.
 """
 
 from typing import Annotated, Any, Literal
@@ -297,11 +297,10 @@ REQUESTS: dict[str, type[Struct]] = {
     "debug.tick": DebugTickData,
 }
 
+_TYPES: list[type[Struct]] = [*REQUESTS.values(), PromiseCreateData, PromiseSettleData]
 ENVELOPE = Decoder(RequestEnvelope)
 FENCED = Decoder(FencedId)
-DECODERS: dict[type[Struct], Decoder[Any]] = {
-    kind: Decoder(kind) for kind in {*REQUESTS.values(), PromiseCreateData, PromiseSettleData}
-}
+DECODERS: dict[type[Struct], Decoder[Any]] = {kind: Decoder(kind) for kind in _TYPES}
 _encoder = Encoder(order="sorted")
 
 
@@ -334,5 +333,3 @@ def envelope(kind: str, corr: str, status: int, data: str) -> bytes:
     return (
         f'{{"kind":{kind},"head":{{"corrId":{corr},"status":{status},"version":"{PROTOCOL}"}},"data":{data}}}'
     ).encode()
-
-

@@ -6,9 +6,9 @@ import sqlite3
 APPLICATION_ID = 0x7265736E
 
 #: A promise and its task share an id and one row: a request reads and writes one row, not four.
-#: The task's columns are NULL for a promise without `resonate:target`. `task_at` is the retry of a pending task,
-#: the lease of an acquired one, else NULL. `watched` says that `callbacks` or `listeners` may name the promise,
-#: so that settling one nobody waits for touches neither table.
+#: The task's columns are NULL for a promise without `resonate:target`. `task_at` is the retry of a pending
+#: task, the lease of an acquired one, else NULL. `watched` says that `callbacks` or `listeners` may name the
+#: promise, so that settling one nobody waits for touches neither table.
 PROMISES = """
 CREATE TABLE promises (
     seq          INTEGER PRIMARY KEY,
@@ -35,7 +35,8 @@ CREATE INDEX tasks_due ON promises (task_at) WHERE task_at IS NOT NULL;
 CREATE INDEX promises_branch ON promises (branch, id) WHERE branch IS NOT NULL;
 """
 
-#: Who waits for a promise: tasks (`callbacks`), addresses (`listeners`), addresses still to be told (`unblocks`).
+#: Who waits for a promise: tasks (`callbacks`), addresses (`listeners`), addresses still to be told
+#: (`unblocks`).
 WAITING = """
 CREATE TABLE callbacks (
     awaited TEXT NOT NULL,
@@ -44,8 +45,9 @@ CREATE TABLE callbacks (
     PRIMARY KEY (awaited, awaiter)
 ) WITHOUT ROWID;
 CREATE INDEX callbacks_awaiter ON callbacks (awaiter, ready);
-CREATE TABLE listeners (promise TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (promise, address)) WITHOUT ROWID;
-CREATE TABLE unblocks (promise TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (promise, address)) WITHOUT ROWID;
+CREATE TABLE listeners (promise TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (promise, address)) WITHOUT
+ROWID; CREATE TABLE unblocks (promise TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (promise, address))
+WITHOUT ROWID;
 """
 
 SCHEDULES = """
@@ -73,7 +75,8 @@ class ForeignFile(Exception):
 
 
 def migrate(db: sqlite3.Connection, path: str) -> None:
-    """Brings the open file to the newest version, in one transaction; raises `ForeignFile` where it cannot."""
+    """Brings the open file to the newest version, in one transaction; raises `ForeignFile` where it
+    cannot."""
     application = db.execute("PRAGMA application_id").fetchone()[0]
     version = db.execute("PRAGMA user_version").fetchone()[0]
     tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]

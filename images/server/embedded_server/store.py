@@ -1,7 +1,8 @@
-"""How operations become durable: one transaction for all requests that wait, and answers only after its commit.
+"""How operations become durable: one transaction for all requests that wait, and answers only after its
+commit.
 
-SQLite runs on the event loop's own thread. While it syncs, the requests that come in meanwhile queue up in their
-sockets and make the next batch: see docs/decisions/0010-group-commit.md.
+SQLite runs on the event loop's own thread. While it syncs, the requests that come in meanwhile queue up in
+their sockets and make the next batch: see docs/decisions/0010-group-commit.md.
 """
 
 import asyncio
@@ -11,11 +12,10 @@ from collections.abc import Callable
 from time import monotonic, time
 from typing import Any
 
+from .protocol import Refusal, text
 from .schema import migrate
-
 from .state.promises import Answer
 from .state.transaction import Transaction
-from .protocol import Refusal, text
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,8 @@ type Operation = Callable[[Transaction, Any], Answer]
 
 
 class Call:
-    """A request on its way: what to do, at which time (ms), and whom to answer. `operation` None: the answer is known."""
+    """A request on its way: what to do, at which time (ms), and whom to answer. `operation` None: the answer
+    is known."""
 
     __slots__ = ("answer", "corr", "done", "now", "operation", "request")
 
@@ -50,7 +51,8 @@ class Call:
 
 
 class Store:
-    """The database and its one writer. `published` gets each committed transaction; it sends what that has to send."""
+    """The database and its one writer. `published` gets each committed transaction; it sends what that has to
+    send."""
 
     def __init__(self, path: str, retry: int) -> None:
         self.path = path
@@ -74,7 +76,8 @@ class Store:
         return ms
 
     def submit(self, call: Call) -> None:
-        """Has the call done with the next batch; `call.done` comes after the commit, in the order of submission."""
+        """Has the call done with the next batch; `call.done` comes after the commit, in the order of
+        submission."""
         self._queue.append(call)
         if not self._scheduled:
             self._scheduled = True
@@ -134,7 +137,9 @@ class Store:
                 self._rollback()
                 self._refused = self._refused or isinstance(error, sqlite3.Error)
                 what = f"Storage error: {error}" if isinstance(error, sqlite3.Error) else repr(error)
-                log.error("%s: not done, and nothing of it kept: %s", self.path, what, exc_info=not self._refused)
+                log.error(
+                    "%s: not done, and nothing of it kept: %s", self.path, what, exc_info=not self._refused
+                )
                 call.answer = 500, text(f"Internal error: {what}")
             else:
                 self.published(self.tx)
@@ -182,5 +187,3 @@ def _open(path: str) -> sqlite3.Connection:
         db.close()
         raise
     return db
-
-

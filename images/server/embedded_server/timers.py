@@ -1,4 +1,5 @@
-"""When the server acts by itself. One timer waits for the earliest of everything that falls due: nothing is polled."""
+"""When the server acts by itself. One timer waits for the earliest of everything that falls due: nothing is
+polled."""
 
 import asyncio
 
@@ -8,7 +9,8 @@ from .state.promises import Answer
 from .state.transaction import NEVER, Transaction
 from .store import Call, Store
 
-#: Seconds between two runs at least: what falls due within it goes together. Nothing is early, and nothing is later.
+#: Seconds between two runs at least: what falls due within it goes together. Nothing is early, and nothing is
+#: later.
 SPACING = 0.02
 #: Seconds until what could not be done (disk full) is tried again.
 AGAIN = 1.0

@@ -54,7 +54,8 @@ def register_callback(tx: Transaction, r: PromiseRegisterCallbackData) -> Answer
     if awaiter is None:
         return 422, '"Awaiter promise not found"'
     if awaited.state != "pending":
-        # Too late to wait: a suspended awaiter goes on at once, and one that runs or is offered is told by a ready callback.
+        # Too late to wait: a suspended awaiter goes on at once, and one that runs or is offered is told by a
+        # ready callback.
         if awaiter.task_state == "suspended":
             resume(tx, awaiter.seq, awaiter.id, awaiter.task_version, awaiter.target)
         if awaiter.task_state in ("pending", "acquired", "suspended"):
@@ -89,7 +90,8 @@ def search(tx: Transaction, r: PromiseSearchData) -> Answer:
     where = ["state = 'pending'"] if r.state == "pending" else ["state = :state"] if r.state else []
     if r.tags:
         where.append(
-            "NOT EXISTS (SELECT key, value FROM json_each(:tags) EXCEPT SELECT key, value FROM json_each(tags))"
+            "NOT EXISTS (SELECT key, value FROM json_each(:tags)"
+            " EXCEPT SELECT key, value FROM json_each(tags))"
         )
     if r.cursor is not None:
         where.append("id > :cursor")
@@ -113,7 +115,8 @@ def target(r: PromiseCreateData) -> str | None:
 def ensure(
     tx: Transaction, r: PromiseCreateData, row: Promise | None, holder: tuple[str, int] | None = None
 ) -> Promise:
-    """The promise, made unless it exists. With a `holder` (pid, ttl in ms) its task starts acquired, else it is offered."""
+    """The promise, made unless it exists. With a `holder` (pid, ttl in ms) its task starts acquired, else it
+    is offered."""
     if row is not None:
         return row
     tags, to, now = r.tags, r.tags.get("resonate:target"), tx.now

@@ -1,4 +1,5 @@
-"""The `schedule.*` operations, and how a schedule fires. Source: v0.9.8 `server.rs`, `processing_timeouts.rs`."""
+"""The `schedule.*` operations, and how a schedule fires. Source: v0.9.8 `server.rs`,
+`processing_timeouts.rs`."""
 
 from msgspec.json import Decoder
 
@@ -79,7 +80,8 @@ def search(tx: Transaction, r: ScheduleSearchData) -> Answer:
 
 
 def fire(tx: Transaction) -> int:
-    """Fires each schedule that is due once; how many did. One that is far behind catches up a run at a time."""
+    """Fires each schedule that is due once; how many did. One that is far behind catches up a run at a
+    time."""
     rows = tx.execute(f"SELECT {_COLUMNS} FROM schedules WHERE next_run_at <= ?", (tx.now,)).fetchall()
     for row in rows:
         _run(tx, row)
@@ -91,7 +93,9 @@ def _run(tx: Transaction, row: Row) -> None:
     tags = _tags.decode(tags_text)
     target = tags.get("resonate:target")
     promise = template.replace("{{.id}}", id).replace("{{.timestamp}}", str(at))
-    tags |= dict.fromkeys(("resonate:origin", "resonate:branch", "resonate:parent", "resonate:prefix"), promise)
+    tags |= dict.fromkeys(
+        ("resonate:origin", "resonate:branch", "resonate:parent", "resonate:prefix"), promise
+    )
     tags["resonate:schedule"] = id
     if tx.find(promise) is None:
         timeout_at = wrap(at + timeout)
@@ -100,7 +104,11 @@ def _run(tx: Transaction, row: Row) -> None:
         state = "pending" if not late else "resolved" if timer else "rejected_timedout"
         task: tuple[str | None, int, None, None, int | None] = (None, 0, None, None, None)
         if target is not None:
-            task = ("fulfilled", 0, None, None, None) if late else ("pending", 0, None, None, wrap(at + tx.retry))
+            task = (
+                ("fulfilled", 0, None, None, None)
+                if late
+                else ("pending", 0, None, None, wrap(at + tx.retry))
+            )
         settled_at = timeout_at if late else None
         promises.insert(
             tx,

@@ -1,7 +1,7 @@
 """How promises end, and whom that wakes. Source: v0.9.8 `persistence_sqlite.rs`, "Settlement chain".
 
-A promise that ends fulfils its own task, marks the callbacks of those who await it as ready, makes suspended awaiters
-pending again (their version grows only when a worker claims them), and has its listeners told.
+A promise that ends fulfils its own task, marks the callbacks of those who await it as ready, makes suspended
+awaiters pending again (their version grows only when a worker claims them), and has its listeners told.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ from .transaction import Promise, Transaction, wrap
 _SETTLE = "UPDATE promises SET state = ?, value = ?, settled_at = ? WHERE seq = ?"
 _SETTLE_TASK = """UPDATE promises SET state = ?, value = ?, settled_at = ?, task_state = 'fulfilled',
     task_pid = NULL, task_ttl = NULL, task_at = NULL WHERE seq = ?"""
-_AWAITERS = """SELECT p.seq, p.id, p.task_version, p.target FROM callbacks c JOIN promises p ON p.id = c.awaiter
+_AWAITERS = """SELECT p.seq, p.id, p.task_version, p.target FROM callbacks c JOIN promises p ON p.id =
+c.awaiter
     WHERE c.awaited = ? AND p.task_state = 'suspended'"""
 _RESUME = (
     "UPDATE promises SET task_state = 'pending', task_pid = NULL, task_ttl = NULL, task_at = ? WHERE seq = ?"
@@ -60,8 +61,8 @@ def resume(tx: Transaction, seq: int, id: str, version: int, target: str | None)
 
 
 def expire(tx: Transaction, rows: Sequence[Promise]) -> None:
-    """Ends promises whose time is over: first all of them, then whom that wakes, so that an awaiter which expires with
-    what it awaits is not offered again."""
+    """Ends promises whose time is over: first all of them, then whom that wakes, so that an awaiter which
+    expires with what it awaits is not offered again."""
     for row in rows:
         end(tx, row, "resolved" if row.timer else "rejected_timedout", row.value, row.timeout_at)
     for row in rows:

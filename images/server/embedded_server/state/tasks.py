@@ -1,9 +1,11 @@
 """The `task.*` operations. Source: v0.9.8 `server.rs`, `op_task_*`.
 
-A task is pending (offered), acquired (a worker holds its lease), suspended (waits for promises), halted or fulfilled.
-Its version grows by one each time a worker claims it; whoever comes with an older one is turned away.
+A task is pending (offered), acquired (a worker holds its lease), suspended (waits for promises), halted or
+fulfilled. Its version grows by one each time a worker claims it; whoever comes with an older one is turned
+away.
 """
 
+from .. import PROTOCOL
 from ..protocol import (
     PromiseCreateData,
     PromiseSettleData,
@@ -23,7 +25,6 @@ from ..protocol import (
     payload,
     text,
 )
-from .. import PROTOCOL
 from . import promises, records
 from .promises import Answer
 from .settlement import fresh, refresh, settle
@@ -37,7 +38,8 @@ WRONG_VERSION: Answer = (409, '"Version mismatch"')
 
 _RESUMES = "SELECT count(*) FROM callbacks WHERE awaiter = ? AND ready"
 _FORGET = "DELETE FROM callbacks WHERE awaiter = ? AND ready"
-_ACQUIRE = """UPDATE promises SET task_state = 'acquired', task_version = ?, task_pid = ?, task_ttl = ?, task_at = ?
+_ACQUIRE = """UPDATE promises SET task_state = 'acquired', task_version = ?, task_pid = ?, task_ttl = ?,
+task_at = ?
     WHERE seq = ?"""
 _PEND = (
     "UPDATE promises SET task_state = 'pending', task_pid = NULL, task_ttl = NULL, task_at = ? WHERE seq = ?"

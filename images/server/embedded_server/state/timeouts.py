@@ -1,4 +1,5 @@
-"""What falls due by itself: promises, retries of offers, leases, schedules. Source: v0.9.8 `process_all_timeouts`."""
+"""What falls due by itself: promises, retries of offers, leases, schedules. Source: v0.9.8
+`process_all_timeouts`."""
 
 from . import schedules
 from .settlement import expire

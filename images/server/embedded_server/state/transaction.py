@@ -1,4 +1,5 @@
-"""What an operation works with: the open SQLite transaction, the time, and what is to happen after the commit."""
+"""What an operation works with: the open SQLite transaction, the time, and what is to happen after the
+commit."""
 
 import sqlite3
 from typing import NamedTuple
@@ -39,7 +40,8 @@ BY_ID = f"SELECT {COLUMNS} FROM promises WHERE id = ?"
 
 
 class Transaction:
-    """One commit's worth of work. `executes` and `unblocks` are sent, and `due` is waited for, only once it is durable.
+    """One commit's worth of work. `executes` and `unblocks` are sent, and `due` is waited for, only once it
+    is durable.
 
     Times are ms since 1970.
     """
