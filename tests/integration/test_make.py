@@ -25,8 +25,11 @@ class Clone:
         self.settings = dict.fromkeys(PORTS, "0") | {"COMPOSE_PROJECT_NAME": self.project}
 
     def make(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return self.run("make", *arguments, **settings)
+
+    def run(self, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["make", *arguments],
+            command,
             cwd=self.folder,
             env=os.environ | self.settings | settings,
             stdin=subprocess.DEVNULL,
@@ -84,10 +87,11 @@ def test_up_submit_down_up_reset(clone: Clone) -> None:
     assert re.search(r"The jobs are with the (official|embedded) server", clone.make("status").stdout)
     # WHEN it is stopped and started again
     assert clone.make("down").returncode == 0
-    up = clone.make("up")
-    assert up.returncode == 0, up.stdout
-    api = re.search(r"HTTP API\s+(http://\S+)", up.stdout)
-    assert api, up.stdout
+    # (by Compose alone, which what make up found out serves as well)
+    plain = clone.run("docker", "compose", "up", "--detach", "--wait")
+    assert plain.returncode == 0, plain.stdout
+    api = re.search(r"HTTP API\s+(http://\S+)", clone.make("status").stdout)
+    assert api
     # THEN the job is still known
     wait_for(
         lambda: httpx.get(f"{api[1]}/status/job-001").json()["status"] == "done",
@@ -111,12 +115,18 @@ def test_taken_port_is_one_sentence_and_leaves_nothing(clone: Clone) -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"RESONATE_SERVER": "mongodb"}, "RESONATE_SERVER is 'mongodb'; set it to auto,"),
+        (
+            {"RESONATE_SERVER": "mongodb"},
+            "RESONATE_SERVER is 'mongodb'; set it to auto, official or embedded.",
+        ),
         ({"API_PORT": "http"}, "API_PORT is 'http', which is no port"),
-        ({"DOCKER_HOST": "unix:///nowhere/docker.sock"}, "Engine does not answer at unix:///nowhere"),
-        ({"PYTHON_IMAGE": "no-such-image:1"}, "PYTHON_IMAGE=no-such-image:1 is neither here nor"),
+        (
+            {"DOCKER_HOST": "unix:///nowhere/docker.sock"},
+            "Engine does not answer at unix:///nowhere/docker.sock",
+        ),
+        ({"PYTHON_IMAGE": "no-such-image:1"}, "PYTHON_IMAGE=no-such-image:1 is neither here nor can it be"),
     ],
-)  # fmt: skip
+)
 def test_what_stands_in_the_way_is_one_sentence(
     clone: Clone, settings: dict[str, str], sentence: str
 ) -> None:
@@ -124,6 +134,60 @@ def test_what_stands_in_the_way_is_one_sentence(
     assert up.returncode != 0
     assert sentence in up.stdout
     assert clone.leftovers() == ""
+
+
+def shim(folder: Path, name: str, script: str) -> None:
+    """A command that stands in for the machine's own."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/bash\n{script}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("command", "script", "sentence"),
+    [
+        (
+            "docker",
+            "echo 'permission denied while trying to connect to the Docker daemon socket' >&2; exit 1",
+            "you may not use Docker's socket; add yourself to its group (sudo usermod -aG docker",
+        ),
+        ("docker", "echo 19.03.15", "Docker Engine 19.03.15 is too old; install 20.10 or newer."),
+        ("df", "printf 'Filesystem 1M Used Available\\n/dev/x 9 9 7\\n'", "only 7 MB are free at "),
+    ],
+    ids=["no-rights", "old-engine", "no-room"],
+)
+def test_what_the_machine_refuses_is_one_sentence(
+    clone: Clone, tmp_path: Path, command: str, script: str, sentence: str
+) -> None:
+    shim(tmp_path / "shims", command, script)
+    for verb in ("doctor", "up"):
+        said = clone.make(verb, PATH=f"{tmp_path / 'shims'}:{os.environ['PATH']}", STACK_IMAGES="none-built")
+        assert said.returncode != 0, said.stdout
+        assert sentence in said.stdout
+    assert clone.leftovers() == ""
+
+
+def test_no_engine_where_we_may_not_install_one_says_what_to_install(clone: Clone, tmp_path: Path) -> None:
+    """A machine without docker and without apt: every command it does have is linked, those two are not."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for folder in reversed(os.environ["PATH"].split(":")):
+        for command in Path(folder).iterdir() if Path(folder).is_dir() else ():
+            if not command.name.startswith(("docker", "apt", "dpkg")):
+                (tools / command.name).unlink(missing_ok=True)
+                (tools / command.name).symlink_to(command)
+    up = clone.make("up", PATH=str(tools))
+    assert up.returncode != 0
+    assert "there is no docker command; install Docker Engine 20.10 or newer" in up.stdout
+
+
+def test_doctor_says_when_the_package_index_does_not_answer(clone: Clone) -> None:
+    # The base image must be known, as it is after a first start.
+    shutil.copy2(ROOT / ".env", clone.folder / ".env")
+    doctor = clone.make("doctor", PIP_INDEX_URL="http://127.0.0.1:9/simple")
+    assert doctor.returncode != 0
+    assert "the Python package index does not answer" in doctor.stdout
 
 
 def test_doctor_changes_nothing(clone: Clone) -> None:
