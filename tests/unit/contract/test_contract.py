@@ -1,0 +1,137 @@
+"""The contract: what a job is, its steps in order, and the ids of their promises."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from contract import (
+    FAULTS,
+    JOB_ID,
+    Fault,
+    Job,
+    Verdict,
+    approval_id,
+    attempt_of,
+    failure_of,
+    failure_text,
+    job_id_of,
+    root_id,
+    step_id,
+    steps_of,
+    try_id,
+)
+
+JOB = {
+    "jobId": "job-1",
+    "documentUrl": "s3://documents/a.pdf",
+    "requesterId": "someone@example.com",
+    "type": "contract",
+}
+job_ids = st.from_regex(JOB_ID, fullmatch=True)
+
+
+def test_steps_are_in_order_and_approval_is_there_only_when_asked_for() -> None:
+    plain = steps_of(Job(**JOB))
+    assert plain == (
+        "download_document",
+        "extract_text",
+        "analyze_document",
+        "store_results",
+        "notify_requester",
+    )
+    assert steps_of(Job(**JOB, requiresApproval=True)) == (*plain[:3], "await_approval", *plain[3:])
+
+
+def test_step_n_is_the_nth_child_of_the_root() -> None:
+    job = Job(**JOB, requiresApproval=True)
+    assert root_id("job-1") == "doc/job-1"
+    assert [step_id(job, name) for name in steps_of(job)] == [f"doc/job-1:{n}" for n in range(1, 7)]
+    assert approval_id(step_id(job, "await_approval")) == "doc/job-1:4.1"
+    assert [try_id("doc/job-1:2", n) for n in (1, 2, 3)] == [
+        "doc/job-1:2.1",
+        "doc/job-1:2.3",
+        "doc/job-1:2.5",
+    ]
+
+
+def test_a_retried_job_counts_from_the_step_it_resumes_at() -> None:
+    job = Job(**JOB)
+    assert root_id("job-1", 3) == "doc/job-1~3"
+    assert step_id(job, "store_results", attempt=3, first="analyze_document") == "doc/job-1~3:2"
+
+
+@given(job_ids, st.integers(1, 20))
+def test_ids_lead_back_to_the_job_and_never_meet(job_id: str, attempt: int) -> None:
+    promise = root_id(job_id, attempt)
+    assert job_id_of(promise) == job_id_of(f"{promise}:3.1") == job_id
+    assert attempt_of(promise) == attempt
+    # The server takes everything before the first colon as the workflow; S3 keys and paths know no dots alone.
+    assert ":" not in promise
+    assert not re.search(r"(^|/)\.\.?(/|$)", promise)
+
+
+@given(st.text(max_size=200))
+def test_whatever_is_no_job_id_is_refused(text: str) -> None:
+    if re.fullmatch(JOB_ID, text) and not text.endswith("\n"):
+        return
+    with pytest.raises(ValidationError):
+        Job(**{**JOB, "jobId": text})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["s3://documents/a.pdf", "s3://documents/a b.pdf".replace(" ", "%20"), "https://example.com/a?b=c#d"],
+)
+def test_document_urls_that_are_good(url: str) -> None:
+    assert Job(**{**JOB, "documentUrl": url}).documentUrl == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "a.pdf",
+        "ftp://example.com/a",
+        "http://example.com/a",
+        "file:///etc/passwd",
+        "s3://",
+        "s3://bucket",
+        "s3://bucket/",
+        "https://",
+        "https:///a",
+        "https://user:secret@example.com/",
+        "https://example.com:port/",
+        "https://exa mple.com/",
+        "https://example.com/\n",
+        "https://[::1",
+        "s3://" + "b" * 2050,
+    ],
+)
+def test_document_urls_that_are_not(url: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Job(**{**JOB, "documentUrl": url})
+    assert [error["loc"] for error in caught.value.errors()] == [("documentUrl",)]
+
+
+def test_misspelt_and_loosely_typed_fields_are_refused() -> None:
+    for extra in ({"requireApproval": True}, {"requiresApproval": "yes"}, {"requiresApproval": 1}):
+        with pytest.raises(ValidationError):
+            Job(**{**JOB, **extra})
+    with pytest.raises(ValidationError):
+        Verdict(approved="true", approver="me")  # type: ignore[arg-type]
+    with pytest.raises(ValidationError):
+        Verdict(approved=True, approver="   ")
+
+
+def test_a_fault_survives_the_promise_and_a_stranger_becomes_internal() -> None:
+    fault = Fault(step="extract_text", code="document_encrypted", message="The PDF asks for a password.")
+    assert failure_of({"__type": "error", "message": failure_text(fault)}) == fault
+    assert failure_of({"message": "KeyError: 'x'"}).code == "internal_error"
+    assert failure_of(None).code == "internal_error"
+
+
+def test_every_code_says_what_it_means() -> None:
+    assert all(re.fullmatch(r"[a-z_]+", code) and text.endswith(".") for code, text in FAULTS.items())

@@ -1,0 +1,274 @@
+"""What the function answers, for events of both payload versions."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from conftest import Call, Context, FakePromises
+
+import lambda_function
+from contract import Fault, failure_text
+
+JOB: dict[str, Any] = {
+    "jobId": "job-1",
+    "documentUrl": "s3://documents/contract.pdf",
+    "requesterId": "someone@example.com",
+    "type": "contract",
+}
+APPROVED = {"approved": True, "approver": "a.person", "comment": "fine"}
+
+
+def failed(step: str, code: str) -> dict[str, str]:
+    return {"message": failure_text(Fault(step=step, code=code, message="Because."))}
+
+
+# ---------------------------------------------------------------- submitting
+
+
+def test_accepted_only_with_its_promise(call: Call, promises: FakePromises) -> None:
+    status, body, headers = call("POST", "/process-document", JOB)
+    assert (status, body) == (202, {"status": "accepted", "jobId": "job-1"})
+    assert "Retry-After" in headers
+    record = promises.records["doc/job-1"]
+    assert record.param.data["func"] == "process_document"
+    assert record.tags["document:kind"] == "job"
+    # Far enough to be no deadline: years, not the SDK's day.
+    assert record.timeout_at / 1000 / 86400 / 365 > 60
+
+
+def test_same_job_again_is_the_same_answer_and_another_is_a_conflict(
+    call: Call, promises: FakePromises
+) -> None:
+    first = call("POST", "/process-document", JOB)
+    again = call("POST", "/process-document", {**JOB, "requiresApproval": False})
+    assert first[:2] == again[:2]
+    assert len(promises.records) == 1
+    status, body, _ = call("POST", "/process-document", {**JOB, "type": "invoice"})
+    assert (status, body["error"]["code"]) == (409, "job_conflict")
+    assert "type" in body["error"]["message"]
+
+
+def test_base64_body(call: Call, promises: FakePromises) -> None:
+    assert call("POST", "/process-document", JOB, encoded=True)[0] == 202
+
+
+def test_body_without_a_declared_type_is_read_as_json(call: Call, promises: FakePromises) -> None:
+    assert call("POST", "/process-document", JOB, content_type=None)[0] == 202
+    assert call("POST", "/process-document", JOB, content_type="application/json; charset=utf-8")[0] == 202
+
+
+@pytest.mark.parametrize("declared", ["text/plain", "application/x-www-form-urlencoded", "text/xml"])
+def test_other_content_types_are_415(call: Call, promises: FakePromises, declared: str) -> None:
+    status, body, _ = call("POST", "/process-document", JOB, content_type=declared)
+    assert (status, body["error"]["code"]) == (415, "unsupported_media_type")
+    assert not promises.records
+
+
+def test_every_bad_field_is_named_at_once(call: Call, promises: FakePromises) -> None:
+    bad = {
+        "jobId": "../x",
+        "documentUrl": "ftp://x",
+        "type": "poem",
+        "requiresApproval": "yes",
+        "surprise": 1,
+    }
+    status, body, _ = call("POST", "/process-document", bad)
+    assert (status, body["error"]["code"]) == (400, "invalid_request")
+    named = [field["field"] for field in body["error"]["fields"]]
+    assert named == ["jobId", "documentUrl", "requesterId", "type", "requiresApproval", "surprise"]
+    assert all(field["message"] for field in body["error"]["fields"])
+    assert not promises.records
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', '{"jobId": NaN}', "[" * 100_000])
+def test_what_is_no_json_object_is_400(call: Call, promises: FakePromises, text: str) -> None:
+    status, body, _ = call("POST", "/process-document", text)
+    assert (status, body["error"]["code"]) == (400, "invalid_request")
+
+
+def test_broken_base64_is_400(promises: FakePromises, call: Call) -> None:
+    event = {
+        "version": "2.0",
+        "rawPath": "/process-document",
+        "requestContext": {"http": {"method": "POST", "path": "/process-document"}, "stage": "$default"},
+        "headers": {},
+        "body": "/////w==",
+        "isBase64Encoded": True,
+    }
+    assert lambda_function.lambda_handler(event, Context())["statusCode"] == 400  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- looking
+
+
+def test_unknown_jobs_routes_and_ids(call: Call, promises: FakePromises) -> None:
+    assert call("GET", "/status/never")[1]["error"]["code"] == "job_not_found"
+    assert call("GET", "/status/never")[0] == 404
+    assert call("GET", "/nowhere")[0] == 404
+    status, body, _ = call("GET", "/status/a b")
+    assert (status, body["error"]["fields"][0]["field"]) == (400, "jobId")
+
+
+def test_status_tells_each_step_its_tries_and_the_last_transient_error(
+    call: Call, promises: FakePromises
+) -> None:
+    call("POST", "/process-document", JOB)
+    assert call("GET", "/status/job-1")[1]["status"] == "accepted"
+    promises.step(JOB, "download_document", "resolved", {"checkpoint": {}, "attempts": 1})
+    promises.step(JOB, "extract_text", "pending")
+    error = {"code": "storage_unavailable", "message": "S3 cannot serve now.", "at": "…", "nextTryAt": "…"}
+    promises.settle("doc/job-1:2.1", "resolved", {"transient": error, "retryIn": 2})
+    status, body, headers = call("GET", "/status/job-1")
+    assert (status, body["status"]) == (200, "processing")
+    first, second, third = body["steps"][:3]
+    assert (first["state"], first["attempts"]) == ("done", 1)
+    assert (second["state"], second["attempts"], second["lastError"]) == ("waiting", 1, error)
+    assert third == {"name": "analyze_document", "state": "pending"}
+    assert "Retry-After" in headers
+
+
+def test_done_and_failed(call: Call, promises: FakePromises) -> None:
+    call("POST", "/process-document", JOB)
+    promises.settle("doc/job-1", "resolved", {"resultUri": "s3://results/x"})
+    _, body, headers = call("GET", "/status/job-1")
+    assert (body["status"], body["result"]) == ("done", {"resultUri": "s3://results/x"})
+    assert "Retry-After" not in headers
+    call("POST", "/process-document", {**JOB, "jobId": "job-2"})
+    promises.settle("doc/job-2", "rejected", failed("extract_text", "document_encrypted"))
+    body = call("GET", "/status/job-2")[1]
+    assert body["error"] == {"step": "extract_text", "code": "document_encrypted", "message": "Because."}
+
+
+def test_listing_pages_filters_and_lets_the_newest_attempt_speak(call: Call, promises: FakePromises) -> None:
+    for name in "abcd":
+        call("POST", "/process-document", {**JOB, "jobId": name})
+    promises.settle("doc/b", "resolved", {})
+    promises.settle("doc/c", "rejected", failed("download_document", "document_not_found"))
+    status, first, _ = call("GET", "/jobs", query={"limit": "3"})
+    assert (status, first["cursor"]) == (200, "c")
+    following = call("GET", "/jobs", query={"limit": "3", "cursor": first["cursor"]})[1]
+    jobs = first["jobs"] + following["jobs"]
+    assert [(j["jobId"], j["status"]) for j in jobs] == [
+        ("a", "accepted"),
+        ("b", "done"),
+        ("c", "failed"),
+        ("d", "accepted"),
+    ]
+    assert following["cursor"] is None
+    assert [j["jobId"] for j in call("GET", "/jobs", query={"state": "failed"})[1]["jobs"]] == ["c"]
+    # Retried, c is no longer a failed job, and is listed once.
+    assert call("POST", "/jobs/c/retry")[0] == 202
+    assert call("GET", "/jobs", query={"state": "failed"})[1]["jobs"] == []
+    listed = call("GET", "/jobs", query={})[1]["jobs"]
+    assert sorted(j["jobId"] for j in listed) == ["a", "b", "c", "d"]
+    status, body, _ = call("GET", "/jobs", query={"state": "bad", "limit": "0", "cursor": "../"})
+    assert status == 400
+    assert [field["field"] for field in body["error"]["fields"]] == ["state", "limit", "cursor"]
+
+
+# ---------------------------------------------------------------- approving, cancelling, retrying
+
+
+def waiting(call: Call, promises: FakePromises) -> dict[str, Any]:
+    job = {**JOB, "requiresApproval": True}
+    call("POST", "/process-document", job)
+    promises.step(job, "await_approval", "pending")
+    promises.settle("doc/job-1:4.1", "pending", None)
+    return job
+
+
+def test_same_verdict_twice_is_one_answer_and_another_is_refused(call: Call, promises: FakePromises) -> None:
+    waiting(call, promises)
+    assert call("GET", "/status/job-1")[1]["status"] == "awaiting_approval"
+    first = call("POST", "/approve/job-1", APPROVED)
+    assert first[0] == 200
+    assert call("POST", "/approve/job-1", APPROVED)[:2] == first[:2]
+    for other in (
+        {**APPROVED, "approved": False},
+        {**APPROVED, "approver": "b"},
+        {"approved": True, "approver": "a.person"},
+    ):
+        status, body, _ = call("POST", "/approve/job-1", other)
+        assert (status, body["error"]["code"]) == (409, "already_decided")
+
+
+def test_nothing_to_approve(call: Call, promises: FakePromises) -> None:
+    assert call("POST", "/approve/job-1", APPROVED)[0] == 404
+    call("POST", "/process-document", JOB)
+    status, body, _ = call("POST", "/approve/job-1", APPROVED)
+    assert (status, body["error"]["code"]) == (409, "nothing_to_approve")
+    assert call("POST", "/approve/job-1", {"approved": "yes"})[0] == 400
+
+
+def test_cancelling_records_the_clean_up_first_and_twice_is_once(call: Call, promises: FakePromises) -> None:
+    waiting(call, promises)
+    assert call("DELETE", "/jobs/job-1")[:2] == (200, {"jobId": "job-1", "status": "cancelled"})
+    assert promises.records["doc/job-1~cancelled"].param.data["func"] == "clean_up_cancelled"
+    assert call("DELETE", "/jobs/job-1")[0] == 200
+    assert call("GET", "/status/job-1")[1]["status"] == "cancelled"
+    assert call("POST", "/approve/job-1", APPROVED)[0] == 409
+
+
+def test_what_is_over_cannot_be_cancelled(call: Call, promises: FakePromises) -> None:
+    assert call("DELETE", "/jobs/job-1")[0] == 404
+    call("POST", "/process-document", JOB)
+    promises.settle("doc/job-1", "resolved", {})
+    assert call("DELETE", "/jobs/job-1")[0] == 409
+    assert "doc/job-1~cancelled" not in promises.records
+
+
+def test_retry_goes_on_at_the_failed_step_with_the_checkpoints_before_it(
+    call: Call, promises: FakePromises
+) -> None:
+    call("POST", "/process-document", JOB)
+    promises.step(JOB, "download_document", "resolved", {"checkpoint": {"uri": "s3://work/x"}, "attempts": 1})
+    promises.step(JOB, "extract_text", "resolved", {"fault": {"code": "document_corrupt", "message": "x"}})
+    assert call("POST", "/jobs/job-1/retry")[0] == 409
+    promises.settle("doc/job-1", "rejected", failed("extract_text", "document_corrupt"))
+    status, body, _ = call("POST", "/jobs/job-1/retry")
+    assert (status, body["attempt"], body["resumesAt"]) == (202, 2, "extract_text")
+    resume = promises.records["doc/job-1~2"].param.data["args"][1]
+    assert resume["checkpoints"] == {"download_document": {"uri": "s3://work/x"}}
+    seen = call("GET", "/status/job-1")[1]
+    assert (seen["attempt"], seen["steps"][0]["state"], seen["steps"][1]["state"]) == (2, "done", "pending")
+    # A second retry does not start a third attempt beside it.
+    assert call("POST", "/jobs/job-1/retry")[0] == 409
+    # The second attempt fails in its turn: what the first one left still counts.
+    promises.settle("doc/job-1~2:1", "resolved", {"checkpoint": {"uri": "t"}, "attempts": 1})
+    promises.settle("doc/job-1~2", "rejected", failed("analyze_document", "analyzer_refused"))
+    assert call("POST", "/jobs/job-1/retry")[1]["resumesAt"] == "analyze_document"
+    checkpoints = promises.records["doc/job-1~3"].param.data["args"][1]["checkpoints"]
+    assert list(checkpoints) == ["download_document", "extract_text"]
+
+
+# ---------------------------------------------------------------- trouble
+
+
+def test_server_away_is_503_in_time(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    from jobs import Jobs
+    from promises import Promises
+
+    away = Promises("http://127.0.0.1:9")
+    monkeypatch.setattr(lambda_function, "promises", away)
+    monkeypatch.setattr(lambda_function, "jobs", Jobs(away))
+    started = time.monotonic()
+    status, body, headers = call("POST", "/process-document", JOB)
+    assert time.monotonic() - started < 4.5
+    assert (status, body["error"]["code"]) == (503, "server_unavailable")
+    assert "Retry-After" in headers
+    away.close()
+
+
+def test_an_event_that_is_none_of_api_gateways_is_told_so() -> None:
+    assert lambda_function.lambda_handler({"x": 1}, Context())["statusCode"] == 400  # type: ignore[arg-type]
+
+
+def test_importing_the_function_is_quick_and_leaves_the_heavy_things_out() -> None:
+    code = "import sys, lambda_function; print([m for m in ('boto3', 'resonate.ext') if m in sys.modules])"
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert said.stdout.strip() == "[]"
