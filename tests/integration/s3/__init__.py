@@ -1,0 +1,1 @@
+"""S3 keeps what it has acknowledged."""

@@ -1,0 +1,400 @@
+"""Random writes, and what must be there after each.
+
+A writer works alone on keys and buckets of its own, so it knows what each of its calls leaves behind. What it knows
+is kept as items: a key with its versions, an upload with its parts, a bucket with its configuration. A call that was
+answered has happened. Of the one call that was not, all items must have changed, or none.
+"""
+
+import base64
+import functools
+import hashlib
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+from .reading import ask, pages
+
+md5 = functools.partial(hashlib.md5, usedforsecurity=False)
+ANY = "any"  # a version id nobody was told
+MINIMUM = 5 * 1024 * 1024  # of all parts but the last
+Item = tuple[str, ...]
+ABSENT: dict[str, Any] = {}
+
+
+@dataclass
+class Doubt:
+    """The call that was under way when the process died: what it would have left behind."""
+
+    operation: str
+    items: dict[Item, Any]
+
+
+@dataclass
+class Writer:
+    """One client with its own keys `<name>/…` in shared buckets, and its own buckets `own-<name>-…`."""
+
+    name: str
+    client: Any
+    random: random.Random
+    known: dict[Item, Any] = field(default_factory=dict)
+    doubt: Doubt | None = None
+    acknowledged: int = 0
+    touched: set[Item] = field(default_factory=set)
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Write until told to stop, or until the process at the other end dies."""
+        operations = [getattr(self, name) for name in dir(self) if name.startswith("op_")]
+        weights = [operation.__doc__.count("*") for operation in operations]
+        while not stopped():
+            operation = self.random.choices(operations, weights)[0]
+            try:
+                operation()
+            except (BotoCoreError, HTTPClientError, ConnectionError):
+                return
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
+                    raise
+                return
+
+    def call(self, operation: str, expected: Callable[[Any], dict[Item, Any]], **arguments: Any) -> Any:
+        """Make the call; `expected(answer)` says what it leaves behind, with None for an answer that never came."""
+        self.doubt = Doubt(operation, expected(None))
+        self.touched |= self.doubt.items.keys()
+        answer = getattr(self.client, operation)(**arguments)
+        self.known |= expected(answer)
+        self.touched |= expected(answer).keys()
+        self.doubt = None
+        self.acknowledged += 1
+        return answer
+
+    # What there is to write to
+
+    def key(self, exists: bool | None = None) -> tuple[str, str, Item]:
+        """A bucket, a key in it and its item; with or without an object there if that matters."""
+        for _ in range(40):
+            bucket = self.random.choice(["plain", "versions"])
+            key = f"{self.name}/{self.random.randrange(10)}"
+            item = ("object", bucket, key)
+            if exists is None or bool(self.current(item)) == exists:
+                break
+        return bucket, key, item
+
+    def versions(self, item: Item) -> list[dict[str, Any]]:
+        """The versions that are there, oldest first."""
+        found: list[dict[str, Any]] = self.known.get(item, [])
+        return found
+
+    def current(self, item: Item) -> dict[str, Any] | None:
+        """The current version, unless it is a delete marker."""
+        found = self.versions(item)
+        return found[-1] if found and "marker" not in found[-1] else None
+
+    def put_version(self, item: Item, version: dict[str, Any], answer: Any) -> dict[Item, Any]:
+        """The item with one more version, or, without versions, with this one alone."""
+        if item[1] == "plain":
+            return {item: [version | {"id": "null"}]}
+        name = answer["VersionId"] if answer else ANY
+        return {item: [*self.versions(item), version | {"id": name}]}
+
+    def body(self) -> bytes:
+        size = self.random.choice([0, 10, 1000, 30_000, 40_000, 300_000, 2_000_000])
+        return self.random.randbytes(self.random.randrange(size + 1))
+
+    def words(self) -> dict[str, str]:
+        return {f"k{n}": f"v{self.random.randrange(1000)}" for n in range(self.random.randrange(4))}
+
+    # Writes. The number of stars is how often each is chosen.
+
+    def op_put(self) -> None:
+        """******** put_object"""
+        bucket, key, item = self.key()
+        body, metadata, tags = self.body(), self.words(), self.words()
+        version = described(body, metadata, tags)
+        algorithm = self.random.choice(["CRC32", "SHA256"])
+        self.call(
+            "put_object",
+            lambda answer: self.put_version(item, version, answer),
+            Bucket=bucket,
+            Key=key,
+            Body=body,
+            Metadata=metadata,
+            Tagging="&".join(f"{name}={value}" for name, value in tags.items()),
+            ContentType="text/x-test",
+            ChecksumAlgorithm=algorithm,
+        )
+
+    def op_copy(self) -> None:
+        """** copy_object, to another key or in place"""
+        bucket, key, item = self.key(exists=True)
+        if (source := self.current(item)) is None:
+            return
+        to = self.random.choice([item, self.key()[2]])
+        metadata, tags = self.words(), self.words()
+        version = described(None, metadata, tags) | {name: source[name] for name in ("sha256", "size", "md5")}
+        self.call(
+            "copy_object",
+            lambda answer: self.put_version(to, version, answer),
+            Bucket=to[1],
+            Key=to[2],
+            CopySource={"Bucket": bucket, "Key": key},
+            Metadata=metadata,
+            MetadataDirective="REPLACE",
+            ContentType="text/x-test",
+            Tagging="&".join(f"{name}={value}" for name, value in tags.items()),
+            TaggingDirective="REPLACE",
+        )
+
+    def op_delete(self) -> None:
+        """*** delete_object, without a version"""
+        bucket, key, item = self.key()
+        self.call("delete_object", lambda answer: self.deleted(item, answer), Bucket=bucket, Key=key)
+
+    def deleted(self, item: Item, answer: Any) -> dict[Item, Any]:
+        if item[1] == "plain":
+            return {item: []}
+        marker = {"marker": True, "id": answer["VersionId"] if answer else ANY}
+        return {item: [*self.versions(item), marker]}
+
+    def op_delete_version(self) -> None:
+        """*** delete_object, one version"""
+        bucket, key, item = self.key()
+        if bucket == "plain" or not (found := self.versions(item)):
+            return
+        gone = self.random.choice(found)
+        left = [version for version in found if version is not gone]
+        self.call("delete_object", lambda _: {item: left}, Bucket=bucket, Key=key, VersionId=gone["id"])
+
+    def op_delete_objects(self) -> None:
+        """* delete_objects"""
+        items = {self.key()[2] for _ in range(4)}
+        for bucket in ("plain", "versions"):
+            chosen = sorted(item for item in items if item[1] == bucket)
+            if not chosen:
+                continue
+
+            def left(answer: Any, chosen: list[Item] = chosen) -> dict[Item, Any]:
+                told = {entry["Key"]: entry for entry in (answer or {}).get("Deleted", [])}
+                after: dict[Item, Any] = {}
+                for item in chosen:
+                    marker = {"VersionId": told[item[2]].get("DeleteMarkerVersionId")} if answer else None
+                    after |= self.deleted(item, marker)
+                return after
+
+            names = {"Objects": [{"Key": item[2]} for item in chosen]}
+            self.call("delete_objects", left, Bucket=bucket, Delete=names)
+
+    def op_tag(self) -> None:
+        """** put_object_tagging and delete_object_tagging"""
+        bucket, key, item = self.key(exists=True)
+        if (now := self.current(item)) is None:
+            return
+        tags = self.words()
+        after = {item: [*self.versions(item)[:-1], now | {"tags": tags}]}
+        if tags:
+            tagging = {"TagSet": [{"Key": name, "Value": value} for name, value in tags.items()]}
+            self.call("put_object_tagging", lambda _: after, Bucket=bucket, Key=key, Tagging=tagging)
+        else:
+            self.call("delete_object_tagging", lambda _: after, Bucket=bucket, Key=key)
+
+    def op_acl(self) -> None:
+        """* put_object_acl"""
+        bucket, key, item = self.key(exists=True)
+        if (now := self.current(item)) is None:
+            return
+        acl = self.random.choice(["private", "public-read", "authenticated-read"])
+        grants = 1 if acl == "private" else 2
+        after = {item: [*self.versions(item)[:-1], now | {"grants": grants}]}
+        self.call("put_object_acl", lambda _: after, Bucket=bucket, Key=key, ACL=acl)
+
+    def uploads(self) -> list[Item]:
+        return [item for item, found in self.known.items() if item[0] == "upload" and found]
+
+    def op_begin_upload(self) -> None:
+        """** create_multipart_upload"""
+        if len(self.uploads()) > 3:
+            return
+        bucket, key, _ = self.key()
+        self.call(
+            "create_multipart_upload",
+            # Of an upload nobody knows the id of, nothing can be asked.
+            lambda answer: {("upload", bucket, key, answer["UploadId"]): {"begun": True}} if answer else {},
+            Bucket=bucket,
+            Key=key,
+            Metadata={"by": "parts"},
+            ContentType="text/x-test",
+        )
+
+    def op_upload_part(self) -> None:
+        """**** upload_part"""
+        if not (uploads := self.uploads()):
+            return
+        item = self.random.choice(uploads)
+        number = self.random.randrange(1, 4)
+        size = MINIMUM if self.random.random() < 0.3 else self.random.randrange(100_000)
+        body = self.random.randbytes(size)
+        after = {item: self.known[item] | {number: {"size": size, "md5": md5(body).hexdigest()}}}
+        self.bodies[item, number] = body
+        self.call("upload_part", lambda _: after, **upload_name(item), PartNumber=number, Body=body)
+
+    def op_finish_upload(self) -> None:
+        """** complete_multipart_upload and abort_multipart_upload"""
+        if not (uploads := self.uploads()):
+            return
+        item = self.random.choice(uploads)
+        known = self.known[item]
+        parts = {number: known[number] for number in sorted(known.keys() - {"begun"})}
+        fits = parts and all(part["size"] >= MINIMUM for part in list(parts.values())[:-1])
+        if not fits or self.random.random() < 0.2:
+            self.call("abort_multipart_upload", lambda _: {item: ABSENT}, **upload_name(item))
+            return
+        whole = b"".join(self.bodies[item, number] for number in parts)
+        if md5(whole).hexdigest() and any(
+            md5(self.bodies[item, number]).hexdigest() != part["md5"] for number, part in parts.items()
+        ):
+            return  # a part in doubt turned out not to have come: its bytes before are not at hand any more
+        target = ("object", item[1], item[2])
+        digests = b"".join(bytes.fromhex(part["md5"]) for part in parts.values())
+        version = described(whole, {"by": "parts"}, {})
+        version["md5"] = f"{md5(digests).hexdigest()}-{len(parts)}"
+        listed = [{"PartNumber": number, "ETag": part["md5"]} for number, part in parts.items()]
+        self.call(
+            "complete_multipart_upload",
+            lambda answer: {item: ABSENT} | self.put_version(target, version, answer),
+            **upload_name(item),
+            MultipartUpload={"Parts": listed},
+        )
+
+    @property
+    def bodies(self) -> dict[tuple[Item, int], bytes]:
+        return self.__dict__.setdefault("_bodies", {})  # type: ignore[no-any-return]
+
+    def op_bucket(self) -> None:
+        """* create_bucket, delete_bucket and configuration"""
+        name = f"own-{self.name}-{self.random.randrange(3)}"
+        item = ("bucket", name)
+        there = self.known.get(item)
+        if not there:
+            self.call("create_bucket", lambda _: {item: {"exists": True}}, Bucket=name)
+            return
+        what = self.random.choice(["delete", "cors", "tags", "policy"])
+        if what == "delete":
+            self.call("delete_bucket", lambda _: {item: ABSENT}, Bucket=name)
+        elif what == "cors":
+            age = self.random.randrange(1000)
+            rule = {"AllowedMethods": ["GET"], "AllowedOrigins": ["*"], "MaxAgeSeconds": age}
+            self.call(
+                "put_bucket_cors",
+                lambda _: {item: there | {"cors": age}},
+                Bucket=name,
+                CORSConfiguration={"CORSRules": [rule]},
+            )
+        elif what == "tags":
+            value = f"{self.random.randrange(1000)}"
+            self.call(
+                "put_bucket_tagging",
+                lambda _: {item: there | {"tag": value}},
+                Bucket=name,
+                Tagging={"TagSet": [{"Key": "t", "Value": value}]},
+            )
+        else:
+            sid = f"s{self.random.randrange(1000)}"
+            statement = {"Sid": sid, "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}
+            statement["Resource"] = f"arn:aws:s3:::{name}/*"
+            policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            self.call("put_bucket_policy", lambda _: {item: there | {"sid": sid}}, Bucket=name, Policy=policy)
+
+
+def described(body: bytes | None, metadata: dict[str, str], tags: dict[str, str]) -> dict[str, Any]:
+    """What a version must read as."""
+    found: dict[str, Any] = {"metadata": metadata, "tags": tags, "grants": 1}
+    if body is not None:
+        found |= {
+            "sha256": hashlib.sha256(body).hexdigest(),
+            "size": len(body),
+            "md5": md5(body).hexdigest(),
+        }
+    return found
+
+
+def upload_name(item: Item) -> dict[str, Any]:
+    """As calls name the upload."""
+    return {"Bucket": item[1], "Key": item[2], "UploadId": item[3]}
+
+
+# ---------------------------------------------------------------- what is there
+
+
+def found(client: Any, item: Item) -> Any:
+    """The item, as it can be read."""
+    return {"object": find_object, "upload": find_upload, "bucket": find_bucket}[item[0]](client, *item[1:])
+
+
+def find_object(client: Any, bucket: str, key: str) -> list[dict[str, Any]]:
+    """The versions of the key, oldest first."""
+    listed = pages(client, "list_object_versions", ("Versions", "DeleteMarkers"), Bucket=bucket, Prefix=key)
+    listed = [entry for entry in listed if entry[1]["Key"] == key]
+    latest = [entry for _, entry in listed if entry["IsLatest"]]
+    assert len(latest) == (1 if listed else 0), f"{bucket}/{key}: {len(latest)} versions are the latest one"
+    versions = []
+    for kind, entry in listed:
+        # An id begins with a number that grows; dates are told to the second only.
+        order = (entry["IsLatest"], base64.b64decode(entry["VersionId"] + "==", altchars=b"._"))
+        name = {"Bucket": bucket, "Key": key, "VersionId": entry["VersionId"]}
+        if kind == "DeleteMarkers":
+            versions.append((order, {"marker": True, "id": entry["VersionId"]}))
+            continue
+        got = client.get_object(**name, ChecksumMode="ENABLED")
+        body = got["Body"].read()
+        assert got["ContentType"] == "text/x-test"
+        assert got["ContentLength"] == entry["Size"] == len(body)
+        assert got["ETag"] == entry["ETag"]
+        if "ChecksumSHA256" in got and "-" not in got["ChecksumSHA256"]:
+            assert base64.b64decode(got["ChecksumSHA256"]) == hashlib.sha256(body).digest()
+        version = described(body, got["Metadata"], {}) | {
+            "md5": got["ETag"].strip('"'),
+            "id": entry["VersionId"],
+        }
+        tags = client.get_object_tagging(**name)["TagSet"]
+        version["tags"] = {tag["Key"]: tag["Value"] for tag in tags}
+        version["grants"] = len(client.get_object_acl(**name)["Grants"])
+        versions.append((order, version))
+    return [version for _, version in sorted(versions, key=lambda pair: pair[0])]
+
+
+def find_upload(client: Any, bucket: str, key: str, upload: str) -> dict[Any, Any]:
+    """The parts of the upload; nothing if it is over."""
+    parts = ask(client, "list_parts", Bucket=bucket, Key=key, UploadId=upload)
+    if parts == "NoSuchUpload":
+        return ABSENT
+    return {"begun": True} | {
+        part["PartNumber"]: {"size": part["Size"], "md5": part["ETag"].strip('"')}
+        for part in parts.get("Parts", [])
+    }
+
+
+def find_bucket(client: Any, name: str) -> dict[str, Any]:
+    """The bucket's configuration, as far as writers set it."""
+    if ask(client, "head_bucket", Bucket=name) == "404":
+        return ABSENT
+    there: dict[str, Any] = {"exists": True}
+    if isinstance(cors := ask(client, "get_bucket_cors", Bucket=name), dict):
+        there["cors"] = cors["CORSRules"][0]["MaxAgeSeconds"]
+    if isinstance(tags := ask(client, "get_bucket_tagging", Bucket=name), dict):
+        there["tag"] = tags["TagSet"][0]["Value"]
+    if isinstance(policy := ask(client, "get_bucket_policy", Bucket=name), dict):
+        there["sid"] = json.loads(policy["Policy"])["Statement"][0]["Sid"]
+    return there
+
+
+def same(known: Any, there: Any) -> bool:
+    """Whether what is there is what is known, ids nobody was told aside."""
+    if isinstance(known, list):
+        return len(known) == len(there) and all(
+            one == other | ({"id": ANY} if one["id"] == ANY else {})
+            for one, other in zip(known, there, strict=True)
+        )
+    return bool(known == there)
