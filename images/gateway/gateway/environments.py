@@ -21,6 +21,10 @@ class ThrottledError(Exception):
     """No environment became free in time."""
 
 
+class AbsentError(Exception):
+    """There is no environment at all."""
+
+
 class Environments:
     """Lends environments, by address, to one borrower each."""
 
@@ -102,7 +106,7 @@ class Environments:
                 return await self._take(until)
         future: asyncio.Future[str] = loop.create_future()
         self._waiting.append(future)
-        timer = loop.call_at(until, _give_up, future)
+        timer = loop.call_at(until, self._give_up, future)
         try:
             return await future
         except asyncio.CancelledError:
@@ -113,6 +117,16 @@ class Environments:
         finally:
             timer.cancel()
             self._drop_done()
+
+    def _give_up(self, future: asyncio.Future[str]) -> None:
+        if future.done():
+            return
+        if self._known:
+            future.set_exception(ThrottledError())
+        else:
+            future.set_exception(
+                AbsentError(f"no execution environment is running at {self._host}:{self._port}")
+            )
 
     def _drop_done(self) -> None:
         while self._waiting and self._waiting[0].done():
@@ -140,8 +154,3 @@ class Loan:
     def __init__(self, address: str) -> None:
         self.address = address
         self.refused = False
-
-
-def _give_up(future: "asyncio.Future[str]") -> None:
-    if not future.done():
-        future.set_exception(ThrottledError())

@@ -7,6 +7,8 @@ import asyncio
 import json
 import logging
 import math
+import string
+from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
@@ -25,6 +27,7 @@ HEADER_BYTES = 10240
 _EVENT_BYTES = 6 * 2**20
 #: A client that is slower than this with its body is let go; it holds no environment meanwhile.
 _BODY_SECONDS = 30.0
+_ASCII = string.punctuation
 
 
 class HttpError(Exception):
@@ -37,6 +40,14 @@ class HttpError(Exception):
             [("content-type", "application/json"), *(headers or {}).items()],
             json.dumps({"message": message}, separators=(",", ":")).encode(),
         )
+
+
+def _target(raw: str) -> str:
+    """The request's target in origin form and in ASCII, whatever the client sent."""
+    if not raw.startswith("/"):
+        parts = urlsplit(raw)
+        raw = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return raw if raw.isascii() else quote(raw.encode("utf-8", "surrogateescape"), safe=_ASCII)
 
 
 class HttpApi:
@@ -55,7 +66,7 @@ class HttpApi:
         return app
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        raw_path, _, raw_query = request.raw_path.partition("?")
+        raw_path, _, raw_query = _target(request.raw_path).partition("?")
         received = events.Request(
             method=request.method,
             raw_path=raw_path,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from .environments import Environments
+from .environments import AbsentError, Environments
 
 log = logging.getLogger("gateway.invoker")
 #: Nothing takes longer: a function may run 900 s, and its init 10 s before that.
@@ -85,12 +85,15 @@ class Invoker:
 
     async def _invoke(self, call: Call) -> Result:
         until = asyncio.get_running_loop().time() + self._burst
-        while True:
-            async with self._environments.borrow(until) as loan:
-                result = await self._hand_over(call, loan.address)
-                if result is not None:
-                    return result
-                loan.refused = True
+        try:
+            while True:
+                async with self._environments.borrow(until) as loan:
+                    result = await self._hand_over(call, loan.address)
+                    if result is not None:
+                        return result
+                    loan.refused = True
+        except AbsentError as error:
+            raise LostError(str(error)) from None
 
     async def _hand_over(self, call: Call, address: str) -> Result | None:
         """None if the environment did not take the request: it may be handed to another. Raises LostError."""

@@ -44,9 +44,7 @@ async def serve(settings: Settings) -> None:
     adopt_orphans()
     environment = Environment(settings)
     environment.prepare()
-    inner = web.AppRunner(runtime_api.application(Current(environment)), access_log=None)
-    await inner.setup()
-    await web.TCPSite(inner, runtime_api.HOST, runtime_api.PORT).start()
+    inner = await runtime_api.RuntimeApi(Current(environment)).start()
     outer = web.AppRunner(front.application(environment), access_log=None, shutdown_timeout=_STOP_SECONDS)
     await outer.setup()
     await web.TCPSite(outer, "0.0.0.0", PORT).start()
@@ -62,6 +60,7 @@ async def serve(settings: Settings) -> None:
             "stopped while an invocation was running, after %g s", _STOP_SECONDS
         )
     await environment.stop()
+    inner.close()
 
 
 def main() -> int:
@@ -72,7 +71,6 @@ def main() -> int:
         sys.stderr.write(f"lambda: {error}\n")
         return 2
     asyncio.run(serve(settings))
-    # Nothing left but the Runtime API's connections, which the killed function no longer reads.
     return 0
 
 

@@ -14,8 +14,9 @@ from . import runtime_api
 from .invocation import Fault, Invocation
 from .logs import Logs
 from .processes import MB, Processes, kill_below, oom_kills
-from .rie import Reply, Rie, RieError
+from .rie import Rie, RieError
 from .settings import Settings
+from .wire import Message
 
 _MEMORY_SAMPLE_SECONDS = 0.02
 _RIE_ANSWER_SECONDS = 2.0
@@ -41,7 +42,7 @@ class Generation:
         self._rie_id = ""
         self._deadline_ms = 0
         self._handed = asyncio.Event()
-        self._post: asyncio.Task[Reply] | None = None
+        self._post: asyncio.Task[Message] | None = None
         self._failed = False
         self._watch: asyncio.TimerHandle | None = None
         self._init_fault: Fault | None = None
@@ -182,7 +183,7 @@ class Generation:
         except RieError:
             self.dead = True
             raise
-        self._rie_id = reply.headers.get("Lambda-Runtime-Aws-Request-Id", "")
+        self._rie_id = reply.headers.get("lambda-runtime-aws-request-id", "")
         await self._handed.wait()
         invocation = self._current
         if invocation is None:
@@ -202,7 +203,7 @@ class Generation:
         if self._current is None or self._current.request_id != request_id:
             return False
         reply = await self._running.answer(f"invocation/{self._rie_id}/{kind}", body)
-        return reply.status < 300
+        return reply.start[1].startswith("2")
 
     async def init_error(self, body: bytes, error_type: str) -> None:
         self._init_fault = Fault(error_type, "", body=body)
@@ -228,7 +229,7 @@ class Generation:
             self.processes.kill()
             self.processes.close()
         if self._rie is not None:
-            await self._rie.stop()
+            self._rie.stop()
         await asyncio.to_thread(kill_below, os.getpid())
         if self._post is not None:
             self._post.cancel()

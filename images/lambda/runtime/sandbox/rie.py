@@ -9,14 +9,14 @@ import contextlib
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
+from .wire import Client, Message, WireError
 
 BINARY = os.environ.get("LAMBDA_RIE_PATH", "/usr/local/bin/aws-lambda-rie")
-_INVOKE = "127.0.0.1:8081"
-_RUNTIME = "127.0.0.1:9002"
+_HOST = "127.0.0.1"
+_INVOKE, _RUNTIME = 8081, 9002
+_PATH = "/2018-06-01/runtime"
 _LAUNCH = Path(__file__).with_name("launch.py")
 #: The interpreter itself, not the supervisor's environment of it.
 _PYTHON = os.path.realpath(sys.executable)
@@ -29,28 +29,26 @@ class RieError(Exception):
     """RIE could not be started, or went away. The message says which, with what RIE wrote last."""
 
 
-@dataclass
-class Reply:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
 class Rie:
     """One running RIE. It starts the function's process (launch.py) at the first invocation."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self.pid = process.pid
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=2)
-        self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
+        # `next` waits as long as there is nothing to do, so the answers need a connection of their own.
+        self._invoking, self._next, self._answers = (
+            Client(_HOST, _INVOKE),
+            Client(_HOST, _RUNTIME),
+            Client(_HOST, _RUNTIME),
+        )
 
     @classmethod
     async def start(cls, socket_name: str) -> "Rie":
         """Raises RieError."""
         command = [
             *(BINARY, "--log-level", "error"),
-            *("--runtime-interface-emulator-address", _INVOKE, "--runtime-api-address", _RUNTIME),
+            *("--runtime-interface-emulator-address", f"{_HOST}:{_INVOKE}"),
+            *("--runtime-api-address", f"{_HOST}:{_RUNTIME}"),
             *(_PYTHON, "-I", "-S", str(_LAUNCH), socket_name),
         ]
         environment = {"PATH": "/usr/bin:/bin", "AWS_LAMBDA_FUNCTION_TIMEOUT": _NEVER_SECONDS}
@@ -65,49 +63,47 @@ class Rie:
         rie = cls(process)
         try:
             async with asyncio.timeout(_START_SECONDS):
-                for address in (_INVOKE, _RUNTIME):
-                    await rie._listening(address)
+                for client in (rie._invoking, rie._next, rie._answers):
+                    await rie._connected(client)
         except (TimeoutError, RieError) as error:
-            await rie.stop()
+            rie.stop()
             raise RieError(
                 str(error) or f"RIE ({BINARY}) did not listen within {_START_SECONDS:g} s"
             ) from None
         return rie
 
-    async def _listening(self, address: str) -> None:
-        host, port = address.split(":")
+    async def _connected(self, client: Client) -> None:
         while True:
             with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection(host, int(port))
-                writer.close()
+                await client.open()
                 return
             if self._process.poll() is not None:
                 raise RieError(f"RIE ({BINARY}) ended at its start with status {self._process.returncode}")
             await asyncio.sleep(0.003)
 
-    async def _request(self, method: str, url: str, body: bytes | None = None) -> Reply:
+    async def _request(self, client: Client, method: str, path: str, body: bytes = b"") -> Message:
         try:
-            async with self._session.request(method, url, data=body) as response:
-                return Reply(response.status, dict(response.headers), await response.read())
-        except aiohttp.ClientError as error:
-            raise RieError(f"RIE went away: {error!r}") from error
+            return await client.request(method, path, body)
+        except WireError as error:
+            raise RieError(f"RIE went away: {error}") from error
 
-    async def invoke(self, payload: bytes) -> Reply:
+    async def invoke(self, payload: bytes) -> Message:
         return await self._request(
-            "POST", f"http://{_INVOKE}/2015-03-31/functions/function/invocations", payload
+            self._invoking, "POST", "/2015-03-31/functions/function/invocations", payload
         )
 
-    async def next(self) -> Reply:
-        return await self._request("GET", f"http://{_RUNTIME}/2018-06-01/runtime/invocation/next")
+    async def next(self) -> Message:
+        return await self._request(self._next, "GET", f"{_PATH}/invocation/next")
 
-    async def answer(self, path: str, body: bytes) -> Reply:
+    async def answer(self, path: str, body: bytes) -> Message:
         """Hands on what the function posted: `path` below /2018-06-01/runtime/."""
-        return await self._request("POST", f"http://{_RUNTIME}/2018-06-01/runtime/{path}", body)
+        return await self._request(self._answers, "POST", f"{_PATH}/{path}", body)
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         self.kill()
-        await self._session.close()
+        for client in (self._invoking, self._next, self._answers):
+            client.close()

@@ -4,9 +4,13 @@ https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html; RIE's is behind 
 invocation is what ends one: there the function is frozen.
 """
 
+import asyncio
+import contextlib
+import json
 from typing import Protocol
 
-from aiohttp import web
+from .rie import RieError
+from .wire import HEAD_BYTES, Message, WireError, compose, read_body, read_head
 
 HOST, PORT = "127.0.0.1", 9001
 ADDRESS = f"{HOST}:{PORT}"
@@ -34,59 +38,80 @@ class Handlers(Protocol):
         """Notes that the response was refused for its size."""
 
 
-def _accepted() -> web.Response:
-    return web.json_response({"status": "OK"}, status=202)
+def _json(line: str, /, **body: str) -> bytes:
+    return compose(f"HTTP/1.1 {line}", {"Content-Type": "application/json"}, json.dumps(body).encode())
 
 
-def _refused(status: int, kind: str, message: str) -> web.Response:
-    return web.json_response({"errorMessage": message, "errorType": kind}, status=status)
+_ACCEPTED = _json("202 Accepted", status="OK")
 
 
-def application(handlers: Handlers) -> web.Application:
+def _unknown(request_id: str) -> bytes:
+    return _json(
+        "400 Bad Request", errorMessage=f"Invalid request ID: {request_id}", errorType="InvalidRequestID"
+    )
+
+
+class RuntimeApi:
     """The Runtime API over `handlers`."""
 
-    async def next_invocation(_: web.Request) -> web.Response:
-        headers, event = await handlers.next()
-        return web.Response(body=event, headers=headers, content_type="application/json")
+    def __init__(self, handlers: Handlers) -> None:
+        self._handlers = handlers
 
-    async def response(request: web.Request) -> web.Response:
-        request_id = request.match_info["id"]
-        if (request.content_length or 0) > RESPONSE_BYTES:
-            return await refuse(request, request_id)
+    async def start(self) -> asyncio.Server:
+        return await asyncio.start_server(self._serve, HOST, PORT, limit=HEAD_BYTES)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(WireError, OSError):
+            while True:
+                request = await read_head(reader)
+                if request.headers.get("expect", "").lower() == "100-continue":
+                    writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                if request.length > RESPONSE_BYTES:
+                    await _skip(reader, request.length)
+                    answer = self._refuse(request)
+                else:
+                    request.body = await read_body(reader, request)
+                    answer = await self._answer(request)
+                writer.write(answer)
+                await writer.drain()
+        writer.close()
+
+    async def _answer(self, request: Message) -> bytes:
+        method, path = request.start[0], request.start[1].removeprefix(f"{_VERSION}/")
+        error_type = request.headers.get("lambda-runtime-function-error-type", "")
         try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return await refuse(request, request_id)
-        known = await handlers.response(request_id, body)
-        return (
-            _accepted() if known else _refused(400, "InvalidRequestID", f"Invalid request ID: {request_id}")
+            match method, path.split("/"):
+                case "GET", ["invocation", "next"]:
+                    headers, event = await self._handlers.next()
+                    return compose("HTTP/1.1 200 OK", {"Content-Type": "application/json", **headers}, event)
+                case "POST", ["invocation", request_id, "response"]:
+                    if len(request.body) > RESPONSE_BYTES:
+                        return self._refuse(request)
+                    known = await self._handlers.response(request_id, request.body)
+                    return _ACCEPTED if known else _unknown(request_id)
+                case "POST", ["invocation", request_id, "error"]:
+                    known = await self._handlers.error(request_id, request.body, error_type)
+                    return _ACCEPTED if known else _unknown(request_id)
+                case "POST", ["init", "error"]:
+                    await self._handlers.init_error(request.body, error_type or "Runtime.Unknown")
+                    return _ACCEPTED
+        except RieError as error:
+            return _json("500 Internal Server Error", errorMessage=str(error), errorType="RuntimeError")
+        return _json("404 Not Found", errorMessage=f"{method} {path}: no such call", errorType="NotFound")
+
+    def _refuse(self, request: Message) -> bytes:
+        self._handlers.too_large(request.start[1].split("/")[-2])
+        return _json(
+            "413 Request Entity Too Large",
+            errorMessage=f"Exceeded maximum allowed payload size ({RESPONSE_BYTES} bytes).",
+            errorType="RequestEntityTooLarge",
         )
 
-    async def refuse(request: web.Request, request_id: str) -> web.Response:
-        # Read on, so that the runtime sees the answer and not a broken connection.
-        async for _ in request.content.iter_chunked(1 << 16):
-            pass
-        handlers.too_large(request_id)
-        return _refused(
-            413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({RESPONSE_BYTES} bytes)."
-        )
 
-    async def error(request: web.Request) -> web.Response:
-        request_id = request.match_info["id"]
-        kind = request.headers.get("Lambda-Runtime-Function-Error-Type", "")
-        known = await handlers.error(request_id, await request.read(), kind)
-        return (
-            _accepted() if known else _refused(400, "InvalidRequestID", f"Invalid request ID: {request_id}")
-        )
-
-    async def init_error(request: web.Request) -> web.Response:
-        kind = request.headers.get("Lambda-Runtime-Function-Error-Type", "Runtime.Unknown")
-        await handlers.init_error(await request.read(), kind)
-        return _accepted()
-
-    app = web.Application(client_max_size=RESPONSE_BYTES + 1)
-    app.router.add_get(f"{_VERSION}/invocation/next", next_invocation)
-    app.router.add_post(f"{_VERSION}/invocation/{{id}}/response", response)
-    app.router.add_post(f"{_VERSION}/invocation/{{id}}/error", error)
-    app.router.add_post(f"{_VERSION}/init/error", init_error)
-    return app
+async def _skip(reader: asyncio.StreamReader, length: int) -> None:
+    """Reads on, so that the runtime sees the answer and not a broken connection."""
+    while length > 0:
+        chunk = await reader.read(min(length, 1 << 16))
+        if not chunk:
+            return
+        length -= len(chunk)

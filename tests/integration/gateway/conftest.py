@@ -1,0 +1,31 @@
+"""Copies of the stack with the probe functions in place of the real one: the gateway and its environments alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness.stack import Stack
+from integration.gateway.invoking import invoke
+
+PROBE = "tests/integration/gateway/probe.yaml"
+#: Short times, so that what takes AWS seconds is seen in seconds.
+DEFAULTS = {"LAMBDA_TIMEOUT": "2", "LAMBDA_MEMORY_MB": "128", "LAMBDA_BURST_SECONDS": "1", "LAMBDA_CONCURRENCY": "1"}
+
+
+@pytest.fixture(scope="module")
+def make_probe(make_module_stack: Callable[..., Stack]) -> Callable[..., Stack]:
+    """Starts gateway and environments with settings of their own: make_probe(LAMBDA_FREEZE="off")."""
+
+    def make(**settings: Any) -> Stack:
+        return make_module_stack(env=DEFAULTS | settings, files=[PROBE], services=["gateway"])
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def probe(make_probe: Callable[..., Stack]) -> Stack:
+    """One environment, shared by a module's tests."""
+    stack = make_probe()
+    invoke(stack, {"do": "state"})
+    return stack
