@@ -1,11 +1,11 @@
 """One LocalStack for each module, killed and started again as often as a test likes."""
 
-import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.config import Config
 
@@ -51,13 +51,11 @@ class S3:
         return time.monotonic() - begun
 
     def wait(self) -> None:
-        """Wait until the health check passes."""
-        check = ["docker", "exec", self.container, "s3-healthcheck"]
+        """Wait until the hooks have run, as the health check does."""
         wait_for(
-            lambda: subprocess.run(check, capture_output=True, check=False).returncode == 0,
+            lambda: httpx.get(f"{self.url}/_localstack/init/ready", timeout=2).json()["completed"],
             "LocalStack to be ready",
-            seconds=30,
-            every=0.05,
+            seconds=120,
         )
 
 
