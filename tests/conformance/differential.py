@@ -11,6 +11,7 @@ Standard library only.
 """
 
 import argparse
+import copy
 import http.client
 import itertools
 import json
@@ -362,7 +363,7 @@ class Generator:
 
     def spoil(self, data: Any) -> Any:
         """One or two values wrong, missing, or too many, anywhere in it."""
-        data = json.loads(json.dumps(data))
+        data = copy.deepcopy(data)
         for _ in range(self.rng.choice((1, 1, 1, 2))):
             at = data
             while True:
@@ -379,13 +380,13 @@ class Generator:
                 if roll < 0.35:
                     del at[key]
                 elif roll < 0.9:
-                    at[key] = self.rng.choice(self.ODD)
+                    at[key] = copy.deepcopy(self.rng.choice(self.ODD))
                 elif isinstance(at, dict):
-                    at["extra"] = self.rng.choice(self.ODD)
+                    at["extra"] = copy.deepcopy(self.rng.choice(self.ODD))
                 break
         if isinstance(data, dict) and self.rng.random() < 0.02:
             return list(data.values())
-        return data
+        return copy.deepcopy(data)
 
     def mangle(self, body: Raw) -> Raw:
         """The bytes themselves wrong."""

@@ -100,6 +100,10 @@ class Api:
         except Refusal as refusal:
             request.operation = None
             request.answer = refusal.status, text(refusal.message)
+        except Exception as error:
+            log.exception("a request could not be read: %r", body[:1000])
+            request.operation = None
+            request.answer = 500, text(f"Internal error: {error!r}")
         self._store.submit(request)
 
     def _read(self, body: bytes, request: Request) -> None:
@@ -166,8 +170,7 @@ class Api:
 
 def _envelope(body: bytes, request: Request) -> RequestEnvelope:
     try:
-        if b"\\u" in body or not body.isascii():
-            parse(body)  # what `Raw` passes over is looked at too
+        parse(body)  # what `Raw` passes over is looked at too
         return ENVELOPE.decode(body)
     except (ValidationError, DecodeError, UnicodeDecodeError, RecursionError):
         from .explain import explain_envelope

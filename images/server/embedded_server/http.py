@@ -4,12 +4,15 @@ See docs/decisions/0011-http.md for why no framework. What a path answers is in 
 """
 
 import asyncio
+import logging
 import socket
 from email.utils import formatdate
 from time import time
 from typing import Protocol, cast
 
 import httptools
+
+log = logging.getLogger(__name__)
 
 REASONS = {
     200: "OK", 300: "Multiple Choices", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
@@ -98,6 +101,10 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             pass
+        except httptools.HttpParserCallbackError:
+            log.exception("a request could not be handled")
+            if not self.closing:
+                self.finish(500)
         except httptools.HttpParserError:
             if not self.closing:
                 self.finish(400)

@@ -148,7 +148,10 @@ def fence(tx: Transaction, r: TaskFenceData) -> Answer:
         return NO_TASK
     if row.task_state != "acquired" or row.task_version != r.version:
         return WRONG_VERSION
-    other = rows.get(action_id)
+    inner = create or ending
+    assert inner is not None
+    # Data given as a list names its promise all the same, but then v0.9.8 does not look whether its time is over.
+    other = rows.get(action_id) if inner.id == action_id else tx.find(inner.id)
     if create is not None:
         other = promises.ensure(tx, create, other)
     elif ending is not None and other is not None and other.state == "pending":
