@@ -35,7 +35,7 @@ def test_work_left_running_stands_still_until_the_next_invocation(probe: Stack) 
 
 def test_a_child_process_is_frozen_too_even_in_a_session_of_its_own(probe: Stack) -> None:
     invoke(probe, {"do": "child"})
-    invoke(probe, {"do": "sleep", "seconds": 0.5})
+    invoke(probe, {"do": "sleep", "seconds": 1.5})
     first = int(invoke(probe, {"do": "read", "path": "/tmp/child"}) or 0)
     time.sleep(1)
     second = int(invoke(probe, {"do": "read", "path": "/tmp/child"}) or 0)
@@ -99,7 +99,7 @@ def test_slow_init_is_stopped_at_its_limit_and_tried_again_in_the_invocation(mak
 
 
 def test_import_error_is_an_init_error(make_probe: MakeProbe) -> None:
-    stack = make_probe(LAMBDA_HANDLER="broken_import.handler")
+    stack = make_probe(LAMBDA_HANDLER="broken_import.handler", LAMBDA_TIMEOUT="20")
     for _ in range(2):
         failed = call(stack, {})
         assert failed.error == "Unhandled"
@@ -112,7 +112,7 @@ def test_import_error_is_an_init_error(make_probe: MakeProbe) -> None:
 
 
 def test_exit_at_init_is_reported(make_probe: MakeProbe) -> None:
-    stack = make_probe(LAMBDA_HANDLER="leaves_at_init.handler")
+    stack = make_probe(LAMBDA_HANDLER="leaves_at_init.handler", LAMBDA_TIMEOUT="20")
     failed = call(stack, {})
     assert failed.payload["errorType"] == "Runtime.ExitError"
     assert failed.payload["errorMessage"].endswith("Runtime exited with error: exit status 7")

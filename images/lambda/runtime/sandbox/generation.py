@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import json
 import os
-import re
 import socket
 import time
 import uuid
@@ -142,7 +141,7 @@ class Generation:
             if self._watch is not None:
                 self._watch.cancel()
             self._phase = None
-        if fault is not None and fault.kind == "Runtime.ExitError":
+        if fault is not None and fault.kind == "Runtime.ExitError" and self._init_fault is None:
             return await self._exit_reason(fault)
         return fault
 
@@ -159,13 +158,9 @@ class Generation:
         """RIE is the parent and knows the status; the kernel knows whether it was for memory."""
         if oom_kills() > self._oom_before:
             return _out_of_memory()
-        if self._post is not None:
-            with contextlib.suppress(TimeoutError, RieError, ValueError):
-                async with asyncio.timeout(_RIE_ANSWER_SECONDS):
-                    reply = await asyncio.shield(self._post)
-                message = json.loads(reply.body).get("errorMessage", "")
-                if found := re.search(r"Runtime exited with error: .+", message):
-                    return Fault("Runtime.ExitError", found[0])
+        reason = await self._running.exit_reason(_RIE_ANSWER_SECONDS)
+        if reason is not None:
+            return Fault("Runtime.ExitError", reason)
         return fault
 
     # The Runtime API's handlers.

@@ -7,6 +7,7 @@ gets a fresh one; it starts in some 10 ms.
 import asyncio
 import contextlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ _LAUNCH = Path(__file__).with_name("launch.py")
 #: The interpreter itself, not the supervisor's environment of it.
 _PYTHON = os.path.realpath(sys.executable)
 _START_SECONDS = 5.0
+_EXIT = re.compile(rb"Runtime exited with(?:out providing a reason| error: [a-z]+(?: status|:) \w+)")
 #: RIE's own clock must never end an invocation: ours does, as AWS would.
 _NEVER_SECONDS = "86400"
 
@@ -35,6 +37,11 @@ class Rie:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self.pid = process.pid
+        self._loop = asyncio.get_running_loop()
+        self._errors = process.stderr.fileno() if process.stderr else -1
+        self._exit: asyncio.Future[str] = self._loop.create_future()
+        os.set_blocking(self._errors, False)
+        self._loop.add_reader(self._errors, self._read_errors)
         # `next` waits as long as there is nothing to do, so the answers need a connection of their own.
         self._invoking, self._next, self._answers = (
             Client(_HOST, _INVOKE),
@@ -52,13 +59,13 @@ class Rie:
             *(_PYTHON, "-I", "-S", str(_LAUNCH), socket_name),
         ]
         environment = {"PATH": "/usr/bin:/bin", "AWS_LAMBDA_FUNCTION_TIMEOUT": _NEVER_SECONDS}
-        # What RIE itself writes repeats, less well, what the supervisor writes: not shown.
+        # Its START and END lines repeat, less well, what the supervisor writes; of its errors one is read.
         process = subprocess.Popen(  # noqa: ASYNC220, S603 - fork and exec, a millisecond
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
         rie = cls(process)
         try:
@@ -71,6 +78,23 @@ class Rie:
                 str(error) or f"RIE ({BINARY}) did not listen within {_START_SECONDS:g} s"
             ) from None
         return rie
+
+    def _read_errors(self) -> None:
+        """RIE is the parent of the function's process, and says here alone how it ended."""
+        with contextlib.suppress(BlockingIOError):
+            words = os.read(self._errors, 65536)
+            if not words:
+                self._loop.remove_reader(self._errors)
+            found = _EXIT.search(words)
+            if found and not self._exit.done():
+                self._exit.set_result(found[0].decode())
+
+    async def exit_reason(self, seconds: float) -> str | None:
+        """How the function's process ended, waiting for RIE to say it; None if it does not."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(self._exit)
+        return None
 
     async def _connected(self, client: Client) -> None:
         while True:
@@ -105,5 +129,9 @@ class Rie:
 
     def stop(self) -> None:
         self.kill()
+        self._loop.remove_reader(self._errors)
+        if self._process.stderr:
+            self._process.stderr.close()
+        self._exit.cancel()
         for client in (self._invoking, self._next, self._answers):
             client.close()
