@@ -10,7 +10,12 @@ from integration.gateway.invoking import invoke
 
 PROBE = "tests/integration/gateway/probe.yaml"
 #: Short times, so that what takes AWS seconds is seen in seconds.
-DEFAULTS = {"LAMBDA_TIMEOUT": "2", "LAMBDA_MEMORY_MB": "128", "LAMBDA_BURST_SECONDS": "1", "LAMBDA_CONCURRENCY": "1"}
+DEFAULTS = {
+    "LAMBDA_TIMEOUT": "2",
+    "LAMBDA_MEMORY_MB": "128",
+    "LAMBDA_BURST_SECONDS": "1",
+    "LAMBDA_CONCURRENCY": "1",
+}
 
 
 @pytest.fixture(scope="module")

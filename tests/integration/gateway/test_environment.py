@@ -3,6 +3,8 @@
 AWS: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 """
 
+# ruff: noqa: S108 - the environment's own /tmp
+
 import json
 import re
 import time
@@ -25,7 +27,7 @@ def ticks_after_a_pause(stack: Stack) -> int:
 
 
 def test_work_left_running_stands_still_until_the_next_invocation(probe: Stack) -> None:
-    """"Lambda freezes the execution environment when the runtime and each extension have completed"."""
+    """ "Lambda freezes the execution environment when the runtime and each extension have completed"."""
     assert ticks_after_a_pause(probe) <= 5
     # AND it goes on while the next invocation runs
     before = invoke(probe, {"do": "state"})["ticks"]
@@ -75,7 +77,7 @@ def test_cold_start_is_the_first_request_only(make_probe: MakeProbe) -> None:
 
 
 def test_reset_after_a_crash_keeps_tmp_and_starts_the_function_anew(probe: Stack) -> None:
-    """"Lambda … resets the execution environment", and re-initialises it within the next invocation, whose
+    """ "Lambda … resets the execution environment", and re-initialises it within the next invocation, whose
     REPORT has no Init Duration ("suppressed init"); /tmp is not cleared by a reset."""
     invoke(probe, {"do": "write", "path": "/tmp/kept"})
     born = invoke(probe, {"do": "state"})["born"]
@@ -87,7 +89,7 @@ def test_reset_after_a_crash_keeps_tmp_and_starts_the_function_anew(probe: Stack
 
 
 def test_slow_init_is_stopped_at_its_limit_and_tried_again_in_the_invocation(make_probe: MakeProbe) -> None:
-    """"The Init phase is limited to 10 seconds. If … not complete within 10 seconds, Lambda retries the Init phase
+    """ "The Init phase is limited to 10 seconds. If … not complete within 10 seconds, Lambda retries the Init phase
     at the time of the first function invocation with the configured function timeout" (LAMBDA_INIT_SECONDS=1 here).
     """
     stack = make_probe(LAMBDA_HANDLER="slow_init.handler", LAMBDA_INIT_SECONDS="1", LAMBDA_TIMEOUT="20")
@@ -166,7 +168,10 @@ def test_environment_has_the_documented_variables_and_none_of_ours(probe: Stack)
     assert environ["RESONATE_URL"] == "http://server:8001"
     assert environ["DOCUMENTS_BUCKET"] == "documents"
     # the supervisor's and the container's is not.
-    ours = {name for name in environ if name.startswith("LAMBDA_")} - {"LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"}
+    ours = {name for name in environ if name.startswith("LAMBDA_")} - {
+        "LAMBDA_TASK_ROOT",
+        "LAMBDA_RUNTIME_DIR",
+    }
     assert not ours
     assert not {"HOSTNAME", "HOME", "PWD", "AWS_LAMBDA_FUNCTION_TIMEOUT", "LAMBDA_FREEZE"} & set(environ)
 

@@ -65,7 +65,7 @@ def test_dry_run_is_204_and_runs_nothing(probe: Stack) -> None:
 
 
 def test_log_tail_is_the_last_4_kb(probe: Stack) -> None:
-    """"LogType: Set to Tail to include the execution log in the response"; LogResult: "the last 4 KB"."""
+    """ "LogType: Set to Tail to include the execution log in the response"; LogResult: "the last 4 KB"."""
     short = call(probe, {"do": "print", "text": "hello from inside"})
     assert "hello from inside" in short.log
     assert f"START RequestId: {short.request_id} Version: $LATEST" in short.log

@@ -14,7 +14,12 @@ def _record(event):
     body = {
         "kind": "promise.create",
         "head": {"corrId": "early", "version": "2026-04-01"},
-        "data": {"id": event["id"], "timeoutAt": int(time.time() * 1000) + 3_600_000, "param": {}, "tags": {}},
+        "data": {
+            "id": event["id"],
+            "timeoutAt": int(time.time() * 1000) + 3_600_000,
+            "param": {},
+            "tags": {},
+        },
     }
     request = urllib.request.Request(
         event["server"], json.dumps(body).encode(), {"Content-Type": "application/json"}

@@ -1,5 +1,7 @@
 """A function that does what it is told, to show what its environment does about it."""
 
+# ruff: noqa: S108, T201 - the environment's own /tmp, and its log
+
 import base64
 import json
 import os
@@ -28,7 +30,9 @@ def _start_ticking(_):
 
 def _start_child(_):
     """A process in a session of its own, out of the function's process group."""
-    script = "import time\nn = 0\nwhile True:\n n += 1; open('/tmp/child','w').write(str(n)); time.sleep(0.01)"
+    script = (
+        "import time\nn = 0\nwhile True:\n n += 1; open('/tmp/child','w').write(str(n)); time.sleep(0.01)"
+    )
     subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
     return {}
 
