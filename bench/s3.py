@@ -65,7 +65,7 @@ class S3:
             endpoint_url=f"http://127.0.0.1:{self.port}",
             region_name="us-east-1",
             aws_access_key_id="test",
-            aws_secret_access_key="test",
+            aws_secret_access_key="test",  # noqa: S106 - what LocalStack takes for its default account
             config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}),
         )
         return time.monotonic() - begun

@@ -59,7 +59,7 @@ def test_bucket_configuration(s3: S3, bucket: str) -> None:
             }
         ],
     }
-    queue = {"QueueConfigurations": [], "EventBridgeConfiguration": {}}
+    queue: dict[str, Any] = {"QueueConfigurations": [], "EventBridgeConfiguration": {}}
     c.create_bucket(Bucket=f"{bucket}-logs")
     c.put_bucket_cors(
         Bucket=bucket,

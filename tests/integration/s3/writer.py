@@ -328,7 +328,12 @@ def upload_name(item: Item) -> dict[str, Any]:
 
 def found(client: Any, item: Item) -> Any:
     """The item, as it can be read."""
-    return {"object": find_object, "upload": find_upload, "bucket": find_bucket}[item[0]](client, *item[1:])
+    find: dict[str, Callable[..., Any]] = {
+        "object": find_object,
+        "upload": find_upload,
+        "bucket": find_bucket,
+    }
+    return find[item[0]](client, *item[1:])
 
 
 def find_object(client: Any, bucket: str, key: str) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ the ledger (see `Ledger.apply`), whose one sync serves both; the helper syncs th
 """
 
 import ctypes
+import logging
 import os
 import queue
 import secrets
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+LOG = logging.getLogger(__name__)
 #: Bytes after which the kernel is asked to begin writing out, so that the last sync has little left to do.
 FLUSH_EVERY = 2 * 1024 * 1024
 #: Up to this many bytes a blob is small.
@@ -170,7 +172,10 @@ class Helper:
             dropped, small = task
             for blob in dropped:
                 waiting.pop(blob, None)
-            self._blobs.remove(dropped)
+            try:
+                self._blobs.remove(dropped)
+            except OSError as error:
+                LOG.warning("Some replaced files stay until the next start: %s", error)
             if small and not waiting:
                 due = time.monotonic() + SETTLE_SECONDS
             waiting |= small
@@ -178,10 +183,18 @@ class Helper:
                 self._settle(waiting)
 
     def _settle(self, waiting: dict[str, int]) -> None:
-        if waiting:
+        if not waiting:
+            return
+        try:
             self._blobs.settle(waiting)
             self._settled(max(waiting.values()))
-            waiting.clear()
+        except (
+            Exception
+        ) as error:  # of the disk or of the database: the bodies stay in the ledger, nothing is lost
+            LOG.warning(
+                "%d small files could not be synced and stay in the ledger too: %s", len(waiting), error
+            )
+        waiting.clear()
 
 
 def sync_directory(path: Path) -> None:

@@ -34,6 +34,7 @@ def check_version(version: str) -> None:
 check_version(VERSION)  # before the imports below, which another version may not have
 
 # ruff: noqa: E402
+from localstack.aws.api.s3 import BucketCannedACL
 from localstack.services.s3.constants import DEFAULT_BUCKET_ENCRYPTION
 from localstack.services.s3.models import (
     KeyStore,
@@ -56,17 +57,17 @@ Touch = Callable[..., None]
 places = itertools.count(1)
 
 
-class Keys(KeyStore):  # type: ignore[misc]
+class Keys(KeyStore):
     """The objects of a bucket without versions; says which change."""
 
     def __init__(self, bucket: str, touch: Touch) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._bucket = bucket
         self._touch = touch
         self._lock = threading.Lock()
         self._successor: VersionedKeys | None = None
 
-    def set(self, object_key: str, s3_object: S3Object) -> None:
+    def set(self, object_key: str, s3_object: Any) -> None:
         """Put the object; if versioning was switched on meanwhile, into what took this one's place."""
         with self._lock:
             if self._successor is None:
@@ -77,7 +78,7 @@ class Keys(KeyStore):  # type: ignore[misc]
         s3_object.version_id = NULL
         self._successor.set(object_key, s3_object)
 
-    def pop(self, object_key: str, default: Any = None) -> S3Object | None:
+    def pop(self, object_key: str, default: Any = None) -> Any:
         """Remove the object."""
         with self._lock:
             if self._successor is None:
@@ -98,19 +99,18 @@ class Keys(KeyStore):  # type: ignore[misc]
             self._successor = successor
 
 
-class VersionedKeys(VersionedKeyStore):  # type: ignore[misc]
+class VersionedKeys(VersionedKeyStore):
     """The objects of a bucket with versions; says which change.
 
     As in S3, and unlike in LocalStack, a version that is put again (only `null` can be) becomes the current one.
     """
 
     def __init__(self, bucket: str, touch: Touch, store: dict[str, dict[str, Any]] | None = None) -> None:
-        super().__init__()
         self._store = defaultdict(dict, store or {})
         self._bucket = bucket
         self._touch = touch
 
-    def set(self, object_key: str, s3_object: S3Object | S3DeleteMarker) -> None:
+    def set(self, object_key: str, s3_object: Any) -> None:
         """Put the version on top of the others."""
         version = s3_object.version_id
         if version in (versions := self._store.get(object_key, {})):
@@ -119,7 +119,7 @@ class VersionedKeys(VersionedKeyStore):  # type: ignore[misc]
         super().set(object_key, s3_object)
         self._touch("object", self._bucket, object_key, version)
 
-    def pop(self, object_key: str, version_id: str | None = None, default: Any = None) -> Any:
+    def pop(self, object_key: str, version_id: Any = None, default: Any = None) -> Any:
         """Remove the version."""
         found = super().pop(object_key, version_id, default)
         if found is not None:
@@ -139,31 +139,31 @@ class Uploads(dict[str, S3Multipart]):
         super().__setitem__(name, upload)
         self._touch("upload", self._bucket, name)
 
-    def pop(self, name: str, default: Any = None) -> Any:  # type: ignore[override]
+    def pop(self, name: str, default: Any = None) -> Any:
         """Remove the upload."""
         found = super().pop(name, default)
         self._touch("upload", self._bucket, name)
         return found
 
 
-class DurableBucket(S3Bucket):  # type: ignore[misc]
+class DurableBucket(S3Bucket):
     """A bucket whose objects report. Never constructed: `Buckets` turns LocalStack's own into one."""
 
-    _objects: Keys | VersionedKeys
+    _objects: Any  # Keys or VersionedKeys
     _touch: Touch
 
-    def held(self, key: str, version: str | None) -> Any:
+    def held(self, key: str, version: Any) -> Any:
         """The object or delete marker; the current one if no version is named."""
         objects = self._objects
         return objects.get(key, version) if isinstance(objects, VersionedKeys) else objects.get(key)
 
     @property
-    def objects(self) -> Keys | VersionedKeys:
+    def objects(self) -> Any:
         """As in S3Bucket."""
         return self._objects
 
     @objects.setter
-    def objects(self, new: KeyStore | VersionedKeyStore) -> None:
+    def objects(self, new: Any) -> None:
         # LocalStack assigns here once, when versioning is switched on.
         successor = VersionedKeys(self.name, self._touch, new._store)
         self._objects.hand_over(successor)
@@ -178,7 +178,7 @@ class Buckets(dict[str, S3Bucket]):
         self._account = account
         self._memory = memory
 
-    def __setitem__(self, name: str, bucket: S3Bucket) -> None:
+    def __setitem__(self, name: str, bucket: Any) -> None:
         touch = self._memory.touch
         store = bucket.__dict__.pop("objects")._store
         bucket._touch = touch
@@ -208,7 +208,7 @@ class Memory:
 
     def __init__(self) -> None:
         #: Every bucket by its name, which is unique over all accounts.
-        self.live: dict[str, S3Bucket] = {}
+        self.live: dict[str, Any] = {}
         #: Who is told of changes, once everything is loaded.
         self.listener: Touch | None = None
         self._lock = threading.Lock()
@@ -228,7 +228,7 @@ class Memory:
                     store.buckets = Buckets(account, self)
         return store
 
-    def current(self, bucket: str, key: str, version: str | None) -> S3Object | None:
+    def current(self, bucket: str, key: str, version: str | None) -> Any:
         """The object that is there now, if it is one with bytes."""
         if (found := self.live.get(bucket)) is None:
             return None
@@ -242,7 +242,8 @@ class Memory:
         changes = [getattr(self, f"_{kind}")(*names) for kind, *names in touched]
         for account, region in {
             (bucket.bucket_account_id, bucket.bucket_region)
-            for bucket in {self.live.get(names[1]) for names in touched} - {None}
+            for bucket in {self.live.get(names[1]) for names in touched}
+            if bucket is not None
         }:
             if (key := s3_stores[account][region].aws_managed_kms_key_id) and self._regions.get(
                 (account, region)
@@ -271,13 +272,13 @@ class Memory:
             return Change(OBJECT, row, None)
         if (held := bucket.held(key, version)) is None:
             return Change(OBJECT, row, None)
-        modified = held.last_modified.isoformat()
+        place, modified = held.place, held.last_modified.isoformat()
         if isinstance(held, S3DeleteMarker):
-            return Change(OBJECT, row, (held.place, None, modified, MARKER))
+            return Change(OBJECT, row, (place, None, modified, MARKER))
         state = trim(held, bucket)
         if tags := self._tags(bucket, get_unique_key_id(bucket_name, key, version)):
             state["$tags"] = tags
-        return Change(OBJECT, row, (held.place, held.blob, modified, dumps(state)))
+        return Change(OBJECT, row, (place, held.blob, modified, dumps(state)))
 
     def _upload(self, bucket_name: str, name: str) -> Change:
         bucket = self.live.get(bucket_name)
@@ -332,7 +333,9 @@ class Memory:
     def _load_bucket(self, name: str, state: dict[str, Any]) -> None:
         tags = state.pop("$tags")
         state.setdefault("encryption_rule", DEFAULT_BUCKET_ENCRYPTION)
-        objects = KeyStore() if state["versioning_status"] is None else VersionedKeyStore()
+        objects = (
+            Keys(name, self.touch) if state["versioning_status"] is None else VersionedKeys(name, self.touch)
+        )
         bucket = fresh(S3Bucket, {"name": name, **state, "objects": objects, "multiparts": {}})
         store = self.store(bucket.bucket_account_id, bucket.bucket_region)
         store.buckets[name] = bucket
@@ -345,11 +348,12 @@ class Memory:
         blobs: set[str] = set()
         several: list[tuple[dict[str, Any], str]] = []
         count = last = 0
-        name = None
+        name = ""
         for bucket_name, key, version, place, blob, modified, text in ledger.rows(OBJECT):
             if bucket_name != name:
                 name, bucket = bucket_name, self.live[bucket_name]
-                template, held = defaults(bucket), bucket.objects._store
+                template = defaults(bucket)
+                held: dict[str, Any] = bucket.objects._store
                 tags = s3_stores[bucket.bucket_account_id][bucket.bucket_region].tags
             count += 1
             last = max(last, place)
@@ -380,15 +384,15 @@ class Memory:
         places = itertools.count(last + 1)
         return blobs, count
 
-    def _load_upload(self, bucket: S3Bucket, name: str, state: dict[str, Any]) -> None:
+    def _load_upload(self, bucket: Any, name: str, state: dict[str, Any]) -> None:
         own = {"is_current": True, "version_id": None, **defaults(bucket), **empty(), **state["object"]}
         state["object"] = fresh(S3Object, own)
         bucket.multiparts[name] = fresh(S3Multipart, {**state, "id": name, "parts": {}})
 
 
-def fresh[T](kind: type[T], state: dict[str, Any]) -> T:
+def fresh(kind: type, state: dict[str, Any]) -> Any:
     """An instance that has just these attributes; its constructor, which would make up an id and a date, not asked."""
-    made = object.__new__(kind)
+    made: Any = object.__new__(kind)
     made.__dict__.update(state)
     return made
 
@@ -408,14 +412,16 @@ def order(versions: dict[str, Any]) -> dict[str, Any]:
     return ordered
 
 
-def defaults(bucket: S3Bucket) -> dict[str, Any]:
+def defaults(bucket: Any) -> dict[str, Any]:
     """What most objects of the bucket have in common; shared by them in memory, left out of their rows."""
-    plain = vars(S3Object(key="", owner=bucket.owner, acl=get_canned_acl("private", owner=bucket.owner)))
+    plain = vars(
+        S3Object(key="", owner=bucket.owner, acl=get_canned_acl(BucketCannedACL.private, owner=bucket.owner))
+    )
     own = ("key", "version_id", "is_current", "last_modified", *empty())
     return {field: value for field, value in plain.items() if field not in own}
 
 
-def trim(s3_object: S3Object, bucket: S3Bucket) -> dict[str, Any]:
+def trim(s3_object: Any, bucket: Any) -> dict[str, Any]:
     """The object's attributes, without those that have a column and those that are as in most objects."""
     if (template := vars(bucket).get("_defaults")) is None:
         template = bucket._defaults = defaults(bucket)

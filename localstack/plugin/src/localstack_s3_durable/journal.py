@@ -101,7 +101,7 @@ class Journal:
         error: Exception | None = None
         try:
             changes = self._memory.changes(touched)
-            named = {change.values[change.kind.rest.index("blob")] for change in changes if has_blob(change)}
+            named = {change.blob for change in changes}
             bodies = {blob: data for blob, data in created.items() if data is not None and blob in named}
             dropped, small = self._ledger.apply(changes, bodies)
         except sqlite3.Error as failed:
@@ -115,8 +115,3 @@ class Journal:
             self.helper.give(dropped | created.keys() - named, small)
         for request in batch:
             request.error, request.done = error, True
-
-
-def has_blob(change: Change) -> bool:
-    """Whether the change writes a row that may name a blob."""
-    return change.values is not None and "blob" in change.kind.rest

@@ -51,7 +51,7 @@ class Kind:
     @property
     def select(self) -> str:
         """Reads the blob of one row."""
-        return f"SELECT blob FROM {self.table} WHERE {self.match}"  # noqa: S608 - names of our own
+        return f"SELECT blob FROM {self.table} WHERE {self.match}"
 
     @property
     def match(self) -> str:
@@ -63,12 +63,12 @@ class Kind:
         """Writes one row."""
         columns = (*self.key, *self.rest)
         marks = ", ".join("?" * len(columns))
-        return f"INSERT OR REPLACE INTO {self.table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
+        return f"INSERT OR REPLACE INTO {self.table} ({', '.join(columns)}) VALUES ({marks})"
 
     @property
     def delete(self) -> str:
         """Removes one row."""
-        return f"DELETE FROM {self.table} WHERE {self.match}"  # noqa: S608
+        return f"DELETE FROM {self.table} WHERE {self.match}"
 
 
 BUCKET = Kind("buckets", ("name",), ("state",))
@@ -86,12 +86,20 @@ class Change:
     key: tuple[Any, ...]
     values: tuple[Any, ...] | None
 
+    @property
+    def blob(self) -> str | None:
+        """The blob the row names, if it names one."""
+        if self.values is None or "blob" not in self.kind.rest:
+            return None
+        blob: str | None = self.values[self.kind.rest.index("blob")]
+        return blob
+
 
 class Ledger:
     """The open database. One thread at a time may apply changes; the caller sees to that."""
 
     def __init__(self, directory: Path, sync: bool = True) -> None:
-        self._lock = take(directory)
+        self._lock: int | None = take(directory)
         try:
             self._database = sqlite3.connect(
                 directory / "ledger.sqlite",
@@ -111,11 +119,14 @@ class Ledger:
             self._prepare(directory)
             self._last: int = self._database.execute("SELECT coalesce(max(id), 0) FROM bodies").fetchone()[0]
         except sqlite3.Error as error:
-            os.close(self._lock)
+            self.close()
             raise DirectoryUnusable(
                 f"{directory / 'ledger.sqlite'} cannot be opened: {error}. Is the disk full, or the file not a "
                 "ledger? Restore it from a copy, or remove the directory's contents to begin empty."
             ) from error
+        except FormatUnknown:
+            self.close()
+            raise
 
     def _prepare(self, directory: Path) -> None:
         tables = {
@@ -137,7 +148,7 @@ class Ledger:
         """All rows of a table, in the order of its key."""
         columns = (*kind.key, *kind.rest)
         yield from self._database.execute(
-            f"SELECT {', '.join(columns)} FROM {kind.table} ORDER BY {', '.join(kind.key)}"  # noqa: S608
+            f"SELECT {', '.join(columns)} FROM {kind.table} ORDER BY {', '.join(kind.key)}"
         )
 
     def apply(self, changes: Iterable[Change], bodies: dict[str, bytes]) -> tuple[set[str], dict[str, int]]:
@@ -166,8 +177,8 @@ class Ledger:
                         before.update(self._drop_parts(*change.key))
                     continue
                 execute(kind.upsert, (*change.key, *change.values))
-                if "blob" in kind.rest:
-                    after.add(change.values[kind.rest.index("blob")])
+                if change.blob is not None:
+                    after.add(change.blob)
             for blob, data in bodies.items():
                 self._last += 1
                 rows[blob] = self._last
@@ -189,9 +200,9 @@ class Ledger:
 
     def _drop_parts(self, bucket: str, upload: str) -> set[str]:
         where = "WHERE bucket = ? AND upload = ?"
-        found = self._database.execute(f"SELECT blob FROM parts {where}", (bucket, upload))  # noqa: S608
+        found = self._database.execute(f"SELECT blob FROM parts {where}", (bucket, upload))
         blobs = {row[0] for row in found if row[0] is not None}
-        self._database.execute(f"DELETE FROM parts {where}", (bucket, upload))  # noqa: S608
+        self._database.execute(f"DELETE FROM parts {where}", (bucket, upload))
         return blobs
 
     def forget(self) -> set[str]:
@@ -208,7 +219,9 @@ class Ledger:
     def close(self) -> None:
         """Close the database and let another process have the directory."""
         self._database.close()
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
 def take(directory: Path) -> int:

@@ -20,4 +20,4 @@ def s3() -> Service:
     except DurableError as error:
         LOG.error("S3 does not start. %s", error)
         raise
-    return Service.for_provider(provider, dispatch_table_factory=DurableS3Provider.dispatch_table)
+    return Service.for_provider(provider, dispatch_table_factory=lambda _: provider.dispatch_table())

@@ -6,7 +6,8 @@ import time
 from typing import Any
 
 from localstack.aws.api import CommonServiceException, RequestContext
-from localstack.aws.skeleton import DispatchTable, ServiceRequestHandler, create_dispatch_table
+from localstack.aws.api.core import ServiceRequestHandler
+from localstack.aws.skeleton import DispatchTable, create_dispatch_table
 from localstack.services.s3.models import S3Store
 from localstack.services.s3.provider import S3Provider
 
@@ -36,12 +37,13 @@ REPORTED = {
 }
 
 
-class DurableS3Provider(S3Provider):  # type: ignore[misc]
+class DurableS3Provider(S3Provider):
     """S3Provider over a directory. Raises DurableError if the directory cannot be used."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         settings = settings or Settings()
         begun = time.monotonic()
+        self._root = settings.directory
         self._ledger = Ledger(settings.directory, settings.sync)
         try:
             blobs = Blobs(settings.directory / "blobs", settings.sync)
@@ -98,7 +100,7 @@ class DurableS3Provider(S3Provider):  # type: ignore[misc]
                 raise CommonServiceException(
                     "InternalError",
                     f"{operation} could not be written to the disk: {error}. Is there space left in "
-                    f"{self._storage_backend.root_directory}? Then try again.",
+                    f"{self._root}? Then try again.",
                     status_code=500,
                 ) from error
 
@@ -120,12 +122,12 @@ class DurableS3Provider(S3Provider):  # type: ignore[misc]
 
     def on_after_state_reset(self) -> None:
         """Forget everything on the disk as well."""
-        super().on_after_state_reset()
+        super().on_after_state_reset()  # type: ignore[no-untyped-call]
         self._memory.live.clear()
         self._helper.give(self._ledger.forget(), {})
 
     def on_before_stop(self) -> None:
         """Let go of the directory."""
-        super().on_before_stop()
+        super().on_before_stop()  # type: ignore[no-untyped-call]
         self._helper.close()
         self._ledger.close()

@@ -26,14 +26,14 @@ from .blobs import Blobs, Draft
 
 CHUNK = 256 * 1024
 
-type Current = Callable[[str, str, str | None], S3Object | None]
+type Current = Callable[[str, str, str | None], Any]
 
 
-class StoredObject(S3StoredObject):  # type: ignore[misc]
+class StoredObject(S3StoredObject):
     """The bytes of one object or part, open."""
 
     def __init__(
-        self, s3_object: S3Object | S3Part, mode: Literal["r", "w"], descriptor: int | None, store: "Storage"
+        self, s3_object: Any, mode: Literal["r", "w"], descriptor: int | None, store: "Storage"
     ) -> None:
         super().__init__(s3_object=s3_object, mode=mode)
         self._descriptor = descriptor  # None: no bytes
@@ -58,11 +58,11 @@ class StoredObject(S3StoredObject):  # type: ignore[misc]
         self._position = max(0, (0, self._position, size)[whence] + offset)
         return self._position
 
-    def write(self, stream: "IO[bytes] | StoredObject | LimitedStream | None") -> int:
+    def write(self, s: IO[bytes] | S3StoredObject | None) -> int:
         """Take all of the stream as the object's bytes, on the disk when this returns. Returns how many there were."""
         if self._mode != "w":
             raise UnsupportedOperation("the S3 object is not open for writing")
-        source: Any = BytesIO() if stream is None else stream
+        source: Any = BytesIO() if s is None else s
         algorithm = self.s3_object.checksum_algorithm
         checksum = get_s3_checksum(algorithm) if algorithm else None
         md5 = hashlib.md5(usedforsecurity=False)
@@ -88,7 +88,7 @@ class StoredObject(S3StoredObject):  # type: ignore[misc]
         self.s3_object.size = size
         return size
 
-    def append(self, part: "StoredObject") -> int:
+    def append(self, part: S3StoredObject) -> int:
         """Take the part's bytes after those there are. Returns how many it had."""
         before = StoredObject(self.s3_object, "r", self._descriptor, self._store)
         before._descriptor, joined = self._descriptor, self._store.draft()
@@ -122,9 +122,10 @@ class StoredObject(S3StoredObject):  # type: ignore[misc]
         self._release()
         self._descriptor = draft.descriptor if draft else None
         self._position = 0
-        self.s3_object.blob = draft.blob if draft else None
-        if isinstance(self.s3_object, S3Object):
-            self.s3_object.internal_last_modified = time.time_ns()
+        held: Any = self.s3_object
+        held.blob = draft.blob if draft else None
+        if isinstance(held, S3Object):
+            held.internal_last_modified = time.time_ns()
 
     @property
     def last_modified(self) -> int:
@@ -173,7 +174,7 @@ class StoredObject(S3StoredObject):  # type: ignore[misc]
         self._release()
 
 
-class StoredMultipart(S3StoredMultipart):  # type: ignore[misc]
+class StoredMultipart(S3StoredMultipart):
     """The parts of an upload. Each part knows its own blob, so there is nothing else to know."""
 
     _s3_store: "Storage"
@@ -185,7 +186,7 @@ class StoredMultipart(S3StoredMultipart):  # type: ignore[misc]
     def remove_part(self, s3_part: S3Part) -> None:
         """Nothing to do: see the module."""
 
-    def complete_multipart(self, parts: list[S3Part]) -> None:
+    def complete_multipart(self, parts: list[Any]) -> None:
         """Make the parts one object."""
         with self._s3_store.open(self.bucket, self.s3_multipart.object, mode="w") as stored:
             stored.assemble(parts)
@@ -206,7 +207,7 @@ class StoredMultipart(S3StoredMultipart):  # type: ignore[misc]
                 s3_part.checksum_value = stored.checksum
 
 
-class Storage(S3ObjectStore):  # type: ignore[misc]
+class Storage(S3ObjectStore):
     """All objects' bytes."""
 
     def __init__(
@@ -232,7 +233,7 @@ class Storage(S3ObjectStore):  # type: ignore[misc]
         if (data := draft.settle()) is not None:
             self._created(draft.blob, data)
 
-    def open(self, bucket: str, s3_object: S3Object, mode: Literal["r", "w"] = "r") -> StoredObject:
+    def open(self, bucket: str, s3_object: Any, mode: Literal["r", "w"] = "r") -> StoredObject:
         """Open the object's bytes. Raises FileNotFoundError if they are gone."""
         if mode == "w" or s3_object.blob is None:
             return StoredObject(s3_object, mode, None, self)
@@ -245,7 +246,7 @@ class Storage(S3ObjectStore):  # type: ignore[misc]
                 raise
             return self.open(bucket, found)
 
-    def open_part(self, part: S3Part, mode: Literal["r", "w"] = "r") -> StoredObject:
+    def open_part(self, part: Any, mode: Literal["r", "w"] = "r") -> StoredObject:
         """Open a part's bytes."""
         reading = mode == "r" and part.blob is not None
         return StoredObject(part, mode, self._blobs.open(part.blob) if reading else None, self)
@@ -253,9 +254,7 @@ class Storage(S3ObjectStore):  # type: ignore[misc]
     def remove(self, bucket: str, s3_object: S3Object | list[S3Object]) -> None:
         """Nothing to do: see the module."""
 
-    def copy(
-        self, src_bucket: str, src_object: S3Object, dest_bucket: str, dest_object: S3Object
-    ) -> StoredObject:
+    def copy(self, src_bucket: str, src_object: Any, dest_bucket: str, dest_object: Any) -> StoredObject:
         """Copy the bytes; an object that only changes its description keeps them."""
         if should_copy_in_place(src_bucket, src_object, dest_bucket, dest_object):
             dest_object.blob = src_object.blob

@@ -1,0 +1,242 @@
+"""What is on the disk when, and what of it is found again."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from localstack_s3_durable import blobs, ledger
+from localstack_s3_durable.blobs import SMALL, Blobs
+from localstack_s3_durable.errors import DirectoryUnusable, FormatUnknown
+from localstack_s3_durable.ledger import Ledger
+from process import Process
+
+Start = Callable[..., Process]
+LARGE = b"L" * (SMALL + 1)
+
+
+def test_objects_and_versions_are_found_again(start: Start) -> None:
+    process = start()
+    plain, versions = process.bucket("plain"), process.bucket("versions", versions=True)
+    process.put(plain, "small", b"s", user_metadata={"a": "1"})
+    process.put(plain, "large", LARGE)
+    process.put(plain, "empty", b"")
+    for number in range(3):
+        process.put(versions, "k", b"%d" % number, version=f"v{number}")
+    process = start()
+    assert process.read("plain", "small") == b"s"
+    assert process.read("plain", "large") == LARGE
+    assert process.read("plain", "empty") == b""
+    assert process.store.buckets["plain"].objects.get("small").user_metadata == {"a": "1"}
+    assert [process.read("versions", "k", f"v{n}") for n in range(3)] == [b"0", b"1", b"2"]
+    current = process.store.buckets["versions"].objects.get("k")
+    assert (current.version_id, current.is_current) == ("v2", True)
+    assert not process.store.buckets["versions"].objects.get("k", "v1").is_current
+
+
+def test_small_bytes_lost_by_a_power_failure_come_back_from_the_ledger(start: Start) -> None:
+    process = start()
+    bucket = process.bucket()
+    held = process.put(bucket, "k", b"acknowledged")
+    path = process.provider._storage_backend._blobs.path(held.blob)
+    process.die()
+    path.write_bytes(b"")  # what a file system may leave of a file that was never synced
+    path.unlink()
+    assert start().read("b", "k") == b"acknowledged"
+
+
+def test_bodies_leave_the_ledger_once_their_files_are_synced(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blobs, "SETTLE_SECONDS", 0.0)
+    synced: list[set[str]] = []
+    settle = Blobs.settle
+
+    def recorded(self: Blobs, names: Any) -> None:
+        synced.append(set(names))
+        settle(self, names)
+
+    monkeypatch.setattr(Blobs, "settle", recorded)
+    process = start()
+    held = process.put(process.bucket(), "k", b"x")
+    process.provider._helper.close()
+    assert {held.blob} in synced
+    assert list(process.ledger.bodies()) == []
+
+
+def test_large_bytes_and_their_name_are_synced_before_the_row(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start()
+    bucket = process.bucket()
+    done: list[str] = []
+    fdatasync, apply = os.fdatasync, Ledger.apply
+
+    def sync(descriptor: int) -> None:
+        done.append(f"bytes {os.fstat(descriptor).st_size}")
+        fdatasync(descriptor)
+
+    def sync_directory(path: Path) -> None:
+        done.append(f"directory {path.name}")
+
+    def commit(self: Ledger, changes: Any, bodies: Any) -> Any:
+        done.append("row")
+        return apply(self, changes, bodies)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    monkeypatch.setattr(blobs, "sync_directory", sync_directory)
+    monkeypatch.setattr(Ledger, "apply", commit)
+    held = process.put(bucket, "k", LARGE)
+    assert done == [f"bytes {len(LARGE)}", f"directory {held.blob[:2]}", "row"]
+
+
+def test_the_ledger_syncs_each_commit(start: Start) -> None:
+    assert start().ledger._database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert start(sync=False).ledger._database.execute("PRAGMA synchronous").fetchone() == (0,)
+
+
+def test_replaced_and_deleted_objects_leave_no_files(start: Start) -> None:
+    process = start()
+    bucket = process.bucket()
+    for number in range(5):
+        process.put(bucket, "k", b"%d" % number)
+    process.put(bucket, "gone", LARGE)
+    process.journal.run(lambda: bucket.objects.pop("gone"))
+    process.provider._helper.close()
+    assert process.blobs() == {bucket.objects.get("k").blob}
+
+
+def test_leftovers_of_a_crash_are_swept_at_start(start: Start) -> None:
+    process = start()
+    bucket = process.bucket()
+    kept = process.put(bucket, "k", LARGE).blob
+    draft = process.provider._storage_backend._blobs.create()
+    draft.write(b"half an upl")
+    assert process.blobs() == {kept, draft.blob}
+    assert start().blobs() == {kept}
+
+
+def test_a_write_that_fails_leaves_the_object_before_and_no_file(start: Start) -> None:
+    class Broken:
+        def __init__(self) -> None:
+            self.left = 3
+
+        def read(self, size: int) -> bytes:
+            self.left -= 1
+            if not self.left:
+                raise ConnectionError("the client went away")
+            return b"x" * size
+
+    process = start()
+    bucket = process.bucket()
+    kept = process.put(bucket, "k", b"before").blob
+    storage = process.provider._storage_backend
+    other = process.provider._memory.current("b", "k", None)
+
+    def write() -> None:
+        import copy
+
+        with storage.open("b", copy.copy(other), mode="w") as stored:
+            stored.write(Broken())
+
+    with pytest.raises(ConnectionError):
+        process.journal.run(write)
+    process.provider._helper.close()
+    assert process.read("b", "k") == b"before"
+    assert process.blobs() == {kept}
+
+
+def test_a_commit_that_fails_is_made_up_for_by_the_next(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start()
+    bucket = process.bucket()
+    apply = Ledger.apply
+
+    def full(*_: Any) -> Any:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Ledger, "apply", full)
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        process.put(bucket, "first", LARGE)
+    monkeypatch.setattr(Ledger, "apply", apply)
+    process.put(bucket, "second", b"2")
+    process = start()
+    assert process.read("b", "first") == LARGE
+    assert process.read("b", "second") == b"2"
+
+
+def test_concurrent_requests_share_commits_and_all_are_kept(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start()
+    bucket = process.bucket()
+    commits = 0
+    apply = Ledger.apply
+
+    def counted(self: Ledger, changes: Any, bodies: Any) -> Any:
+        nonlocal commits
+        commits += 1
+        threading.Event().wait(0.005)  # a slow disk
+        return apply(self, changes, bodies)
+
+    monkeypatch.setattr(Ledger, "apply", counted)
+
+    def some(name: int) -> None:
+        for number in range(20):
+            process.put(bucket, f"{name}-{number}", b"%d" % number)
+
+    threads = [threading.Thread(target=some, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert commits < 80  # of 160 puts
+    process = start()
+    assert all(process.read("b", f"{name}-{n}") == b"%d" % n for name in range(8) for n in range(20))
+
+
+def test_a_reader_reads_on_while_the_object_is_replaced(start: Start) -> None:
+    process = start()
+    bucket = process.bucket()
+    held = process.put(bucket, "k", b"old" * 100_000)
+    storage = process.provider._storage_backend
+    with storage.open("b", held) as reading:
+        begun = reading.read(10)
+        process.put(bucket, "k", b"new")
+        process.provider._helper.close()
+        assert begun + reading.read() == b"old" * 100_000
+    with storage.open("b", held) as late:  # looked up before, opened after
+        assert late.read() == b"new"
+        assert late.last_modified != held.internal_last_modified
+
+
+def test_a_second_process_is_refused(start: Start) -> None:
+    process = start()
+    with pytest.raises(DirectoryUnusable, match=r"in use by another LocalStack.*S3_DURABLE_DIR"):
+        Ledger(process.directory)
+
+
+def test_an_unwritable_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DirectoryUnusable, match=r"file/s3 cannot be written .* Mount a volume"):
+        Ledger(tmp_path / "file" / "s3")
+
+
+def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "FORMAT", "0")
+    Ledger(tmp_path).close()
+    monkeypatch.undo()
+    with pytest.raises(FormatUnknown, match=r"holds format 0; this plugin reads format 1"):
+        Ledger(tmp_path)
+
+
+def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"not a database" * 100)
+    with pytest.raises(DirectoryUnusable, match="not a database"):
+        Ledger(tmp_path)
+    (tmp_path / "ledger.sqlite").unlink()
+    Ledger(tmp_path).close()  # the refusal let go of the directory

@@ -1,0 +1,215 @@
+"""LocalStack's objects, made to report; and their attributes as text."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from localstack.services.s3.constants import DEFAULT_BUCKET_ENCRYPTION
+from localstack.services.s3.models import S3DeleteMarker, S3Multipart, S3Object, S3Part
+from localstack_s3_durable import internals
+from localstack_s3_durable.codec import dumps, loads
+from localstack_s3_durable.errors import UnsupportedVersion
+from localstack_s3_durable.internals import Keys, VersionedKeys, check_version
+from localstack_s3_durable.provider import READS, REPORTED
+from process import Process
+
+Start = Callable[..., Process]
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
+    | st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=2))])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(st.dictionaries(st.text().filter(lambda name: name != "$date"), values))
+def test_attributes_come_back_as_they_were(state: dict[str, Any]) -> None:
+    if "$date" not in json.dumps(state, default=str):
+        assert loads(dumps(state)) == state
+
+
+def test_what_has_no_text_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match="b'x' of type bytes cannot be kept"):
+        dumps({"field": b"x"})
+
+
+def test_other_versions_of_localstack_are_refused() -> None:
+    check_version("4.14.0")
+    with pytest.raises(
+        UnsupportedVersion, match=r"written for LocalStack 4\.14\.0, and this is 4\.15\.0\. Install"
+    ):
+        check_version("4.15.0")
+
+
+def touched() -> tuple[list[tuple[object, ...]], Callable[..., None]]:
+    found: list[tuple[object, ...]] = []
+    return found, lambda *thing: found.append(thing)
+
+
+def test_a_null_version_put_again_is_the_current_one() -> None:
+    _, touch = touched()
+    keys = VersionedKeys("b", touch)
+    for version in ("null", "v1", "null"):
+        keys.set("k", S3Object("k", version_id=version))
+    assert keys.get("k").version_id == "null"
+    assert keys.get("k").is_current
+    assert not keys.get("k", "v1").is_current
+    keys.pop("k", "null")
+    assert keys.get("k").version_id == "v1"
+    assert keys.get("k").is_current
+
+
+def test_every_change_of_a_key_is_reported() -> None:
+    found, touch = touched()
+    keys = Keys("b", touch)
+    keys.set("k", S3Object("k"))
+    keys.pop("k")
+    keys.pop("never there")
+    versioned = VersionedKeys("b", touch)
+    versioned.set("k", S3DeleteMarker("k", "m"))
+    versioned.pop("k", "m")
+    assert found == [("object", "b", "k", "null")] * 2 + [("object", "b", "k", "m")] * 2
+
+
+def test_a_put_that_overlaps_switching_versions_on_is_not_lost() -> None:
+    _, touch = touched()
+    old = Keys("b", touch)
+    old.set("early", S3Object("early"))
+    copied = VersionedKeys("b", touch, {"early": {"null": old.get("early")}})
+    old.set("meanwhile", S3Object("meanwhile"))
+    old.pop("early")
+    old.hand_over(copied)
+    old.set("late", S3Object("late"))
+    assert set(copied._store) == {"meanwhile", "late"}
+    assert copied.get("late").version_id == "null"
+
+
+def test_a_bucket_s_default_encryption_stays_the_default_itself(start: Start) -> None:
+    process = start()
+    process.bucket("default")
+    own = process.bucket("own")
+    own.encryption_rule = dict(DEFAULT_BUCKET_ENCRYPTION)
+    process.journal.run(lambda: None, [("bucket", "own")])
+    none = process.bucket("none")
+    none.encryption_rule = None
+    process.journal.run(lambda: None, [("bucket", "none")])
+    buckets = start().store.buckets
+    assert buckets["default"].encryption_rule is DEFAULT_BUCKET_ENCRYPTION
+    assert buckets["own"].encryption_rule is not DEFAULT_BUCKET_ENCRYPTION
+    assert buckets["own"].encryption_rule == DEFAULT_BUCKET_ENCRYPTION
+    assert buckets["none"].encryption_rule is None
+
+
+def test_every_attribute_of_every_model_comes_back(start: Start) -> None:
+    """Filled with something other than its default each: an attribute forgotten here is one lost in a restart."""
+    process = start()
+    bucket = process.bucket()
+    when = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    dates = {"last_modified", "expires", "lock_until", "initiated", "creation_date"}
+    fixed = {"key", "version_id", "is_current", "blob", "place", "parts", "object", "id", "etag", "size"}
+
+    def fill(thing: Any) -> None:
+        for field in set(vars(thing)) - fixed:
+            setattr(thing, field, when if field in dates else {"some": field})
+
+    held = process.put(bucket, "k", b"x")
+    fill(held)
+    held.parts = {"1": {"_position": 0, "Size": 1}}
+    upload = S3Multipart("u")
+    fill(upload)
+    fill(upload.object)
+    part = S3Part(3, size=1, etag="e")
+    fill(part)
+    part.part_number = 3
+
+    def begin() -> None:
+        bucket.multiparts[upload.id] = upload
+        with process.provider._storage_backend.get_multipart("b", upload).open(part, "w") as stored:
+            stored.s3_object.checksum_algorithm = None
+            stored.write(None)
+        upload.parts["3"] = part
+
+    process.journal.run(begin, [("object", "b", "k", "null"), ("part", "b", upload.id, 3)])
+    expected = [dict(vars(thing)) for thing in (held, upload, upload.object, part)]
+    again = start().store.buckets["b"]
+    found = again.multiparts[upload.id]
+    for before, after in zip(
+        expected, (again.objects.get("k"), found, found.object, found.parts["3"]), strict=True
+    ):
+        left = {
+            name: value for name, value in vars(after).items() if name not in ("parts", "object", "place")
+        }
+        assert left == {
+            name: value for name, value in before.items() if name not in ("parts", "object", "place")
+        }
+    assert again.objects.get("k").parts == {"1": {"_position": 0, "Size": 1}}
+
+
+def test_a_bucket_s_every_attribute_comes_back(start: Start) -> None:
+    process = start()
+    bucket = process.bucket()
+    fixed = {
+        "name",
+        "bucket_account_id",
+        "bucket_region",
+        "versioning_status",
+        "multiparts",
+        "owner",
+        "bucket_arn",
+    }
+    for field in set(vars(bucket)) - fixed:
+        if not field.startswith("_"):
+            setattr(bucket, field, {"some": field})
+    process.journal.run(lambda: None, [("bucket", "b")])
+    before = {
+        name: value
+        for name, value in vars(bucket).items()
+        if not name.startswith("_") and name != "multiparts"
+    }
+    after = vars(start().store.buckets["b"])
+    assert {name: after[name] for name in before} == before
+
+
+def test_every_operation_of_s3_is_a_read_or_names_what_it_changes(start: Start) -> None:
+    """A new operation of LocalStack's must be thought about: this list is of 4.14.0."""
+    process = start()
+    table = process.provider.dispatch_table()
+    assert set(table) >= REPORTED
+    writes = {name for name in table if not name.startswith(READS)} - REPORTED
+    implemented = {name for name in writes if has_own(process.provider, name)}
+    by_part = {"UploadPart", "UploadPartCopy"}
+    by_object = {
+        "DeleteObjectTagging",
+        "PutObjectAcl",
+        "PutObjectLegalHold",
+        "PutObjectRetention",
+        "PutObjectTagging",
+        "RestoreObject",
+    }
+    by_bucket = {
+        name
+        for name in implemented
+        if "Bucket" in name
+        or name in ("PutObjectLockConfiguration", "PutPublicAccessBlock", "DeletePublicAccessBlock")
+    }
+    assert implemented == by_part | by_object | by_bucket
+
+
+def has_own(provider: Any, operation: str) -> bool:
+    """Whether LocalStack implements the operation."""
+    import re
+
+    from localstack.services.s3.provider import S3Provider
+
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", operation).lower()
+    return name in vars(S3Provider)
+
+
+def test_the_module_knows_one_version() -> None:
+    assert internals.WRITTEN_FOR == internals.VERSION
