@@ -42,7 +42,7 @@ class Step:
     webhook: bool = False
 
 
-class JobFailed(Exception):  # noqa: N818 - the SDK stores it as the job's rejection
+class JobFailed(Exception):
     """Ends the job as failed; its text is the fault as JSON."""
 
     def __init__(self, fault: Fault) -> None:

@@ -61,7 +61,7 @@ def _answer(code: int, out: bytes, err: bytes, seconds: int, memory_mb: int) -> 
         raise Permanent(
             "document_too_complex", f"Reading the document took over {seconds} s of processor time."
         )
-    if code == -signal.SIGXFSZ:
+    if code == -signal.SIGXFSZ or b"File too large" in err:
         raise Permanent("document_too_complex", "The document's text is larger than a reader may write.")
     if any(sign in err for sign in _OUT_OF_MEMORY):
         raise Permanent("document_too_complex", f"Reading the document took over {memory_mb} MB of memory.")

@@ -10,7 +10,7 @@ Codes are those of :data:`contract.FAULTS`.
 from __future__ import annotations
 
 
-class Trouble(Exception):  # noqa: N818 - not an error of the program
+class Trouble(Exception):
     """A try failed. `code` is one of :data:`contract.FAULTS`; the message is for a person."""
 
     def __init__(self, code: str, message: str) -> None:

@@ -146,7 +146,7 @@ def _name_in(part: str) -> str:
     """The party a description begins with: up to its first comma, unless that leads to a company's form."""
     part = re.sub(r"^[\s,;:]*(?:(?:\(?\d\)|and|und|by|between)\s+)*", "", part)
     name = re.split(
-        rf",\s*(?!{FORM})|\s+\(|\s+(?:a|an|with|having|located|residing|whose)\s", part, maxsplit=1
+        rf",(?!\s*{FORM})\s*|\s+\(|\s+(?:a|an|with|having|located|residing|whose)\s", part, maxsplit=1
     )[0]
     return name if name[:1].isupper() and len(name) <= 100 else ""
 

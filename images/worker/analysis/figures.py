@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - tables, an entry a line
 """Dates and amounts of money, as documents write them."""
 
 from __future__ import annotations

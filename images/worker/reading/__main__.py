@@ -53,7 +53,9 @@ def tidy(text: str) -> str:
     """
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = _CONTROL.sub("", text.replace("\u00a0", " ").replace("\u00ad", ""))
-    return _BLANKS.sub("\n\n", "\n".join(line.rstrip() for line in text.split("\n"))).strip() + "\n"
+    return (
+        _BLANKS.sub("\n\n", "\n".join(line.rstrip(" \t") for line in text.split("\n"))).strip(" \t\n") + "\n"
+    )
 
 
 def main(arguments: list[str]) -> dict[str, Any]:
@@ -70,6 +72,13 @@ def main(arguments: list[str]) -> dict[str, Any]:
             )
     except Unreadable as fault:
         return {"fault": {"code": fault.code, "message": fault.message}}
+    except RecursionError:
+        return {"fault": {"code": "document_too_complex", "message": "The document is nested too deeply."}}
+    except MemoryError:
+        raise  # the parent knows what it means
+    except Exception as error:  # a damaged document makes a parser fail in any way there is
+        message = f"The document cannot be read as {media_type}: {type(error).__name__}: {error}"
+        return {"fault": {"code": "document_corrupt", "message": message[:500]}}
     target.write_text(text, encoding="utf-8")
     return {"characters": len(text), "pages": pages, "title": title[:300]}
 

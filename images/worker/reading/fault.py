@@ -1,7 +1,7 @@
 """Why a document cannot be read. Codes are those of `contract.FAULTS`."""
 
 
-class Unreadable(Exception):  # noqa: N818 - a finding, not an error of the program
+class Unreadable(Exception):
     """The document cannot be read, now or ever."""
 
     def __init__(self, code: str, message: str) -> None:

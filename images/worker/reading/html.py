@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - tables and texts, an entry a line
 """HTML by lxml: what a reader sees, a line a block, headings and list items marked."""
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def html_text(text: str) -> tuple[str, None, str]:
                 parts.append(_SPACE.sub(" ", element.text))
             continue
         if event == "end":
-            if tag in _BLOCKS:
+            if tag in _BLOCKS and tag != "br":
                 parts.append("\n")
             elif tag in {"td", "th"}:
                 parts.append("\t")

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - tables and texts, an entry a line
 """What a document is, by its content. Its name serves only to find out that it lies."""
 
 from __future__ import annotations

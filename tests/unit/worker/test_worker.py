@@ -1,0 +1,245 @@
+"""Settings, the guarded web, signatures, retries: the worker's own parts."""
+
+import base64
+import hashlib
+import hmac
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web as server
+from resonate.context import Context
+from resonate.error import ApplicationError
+from resonate.resonate import Resonate
+from resonate.retry import Never
+
+import durable
+from contract import FAULTS, Job, failure_of
+from durable import JobFailed, Step, run_step
+from settings import SettingError, Settings, load
+from steps.notify_requester import message_id_of, signed_headers
+from tools import Tools
+from trouble import Permanent, Transient
+from web import Web, is_public
+
+JOB = Job(jobId="j", documentUrl="s3://documents/a.pdf", requesterId="r", type="contract")
+
+
+# ---------------------------------------------------------------- settings
+
+
+def test_settings_come_from_the_environment_and_name_what_is_wrong() -> None:
+    assert load({}) == Settings()
+    found = load({"MAX_DOCUMENT_MB": "5", "WEBHOOK_RETRY_SECONDS": "1, 2.5", "ALLOW_PRIVATE_URLS": "true"})
+    assert (found.max_document_bytes, found.webhook_retry_seconds, found.allow_private_urls) == (
+        5_000_000,
+        (1, 2.5),
+        True,
+    )
+    assert load({"RESONATE_TASK_TTL_SECONDS": "7"}).task_ttl_seconds == 7
+    for bad in ({"WORKER_CONCURRENCY": "many"}, {"MAX_DOCUMENT_MB": "0"}, {"ALLOW_PRIVATE_URLS": "maybe"}):
+        name = next(iter(bad))
+        with pytest.raises(SettingError, match=f"{name}='{bad[name]}'"):
+            load(bad)
+
+
+# ---------------------------------------------------------------- the web
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1",
+        "::1", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1", "2002:7f00:1::",
+        "255.255.255.255", "fd00:ec2::254",
+    ],
+)  # fmt: skip
+def test_private_addresses_are_no_public_ones(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111", "64:ff9b::808:808"])
+def test_public_addresses(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1/",
+        "https://[::1]/",
+        "http://example.com/",
+        "https://localhost/",
+        "https://169.254.169.254/x",
+    ],
+)
+async def test_private_and_plain_urls_are_refused(tmp_path: Path, url: str) -> None:
+    web = Web(allow_private=False)
+    try:
+        with pytest.raises(Permanent) as caught:
+            await web.download(url, tmp_path / "d", limit=100, seconds=5)
+        assert caught.value.code == "url_not_allowed"
+        with pytest.raises(Permanent):
+            await web.post(url, b"", {})
+    finally:
+        await web.close()
+
+
+async def serve(handler: Any) -> tuple[server.AppRunner, str]:
+    app = server.Application()
+    app.router.add_route("*", "/{name:.*}", handler)
+    runner = server.AppRunner(app)
+    await runner.setup()
+    site = server.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+
+async def test_download_streams_measures_and_sorts_what_goes_wrong(tmp_path: Path) -> None:
+    body = b"words " * 1000
+
+    async def handler(request: server.Request) -> server.StreamResponse:
+        match request.match_info["name"]:
+            case "ok":
+                return server.Response(body=body, content_type="text/plain")
+            case "moved":
+                raise server.HTTPFound("/ok")
+            case "round":
+                raise server.HTTPFound("/round")
+            case "to-file":
+                raise server.HTTPFound("file:///etc/passwd")
+            case "endless":
+                answer = server.StreamResponse()
+                await answer.prepare(request)
+                for _ in range(1000):
+                    await answer.write(body)
+                return answer
+            case "cut":
+                answer = server.StreamResponse(headers={"Content-Length": "9999"})
+                await answer.prepare(request)
+                await answer.write(b"half")
+                assert request.transport
+                request.transport.close()
+                return answer
+            case name:
+                return server.Response(status=int(name), headers={"Retry-After": "7"})
+
+    runner, base = await serve(handler)
+    web = Web(allow_private=True)
+    target = tmp_path / "d"
+
+    async def failing(name: str) -> Permanent | Transient:
+        with pytest.raises((Permanent, Transient)) as caught:
+            await web.download(f"{base}/{name}", target, limit=100_000, seconds=10)
+        assert caught.value.code in FAULTS
+        return caught.value
+
+    try:
+        sha256, size, kind = await web.download(f"{base}/moved", target, limit=100_000, seconds=10)
+        assert (sha256, size, kind) == (hashlib.sha256(body).hexdigest(), len(body), "text/plain")
+        assert target.read_bytes() == body
+        assert (await failing("404")).code == "document_not_found"
+        assert (await failing("403")).code == "document_not_readable"
+        assert (await failing("endless")).code == "document_too_large"
+        assert (await failing("round")).code == "document_not_readable"
+        assert (await failing("to-file")).code == "url_not_allowed"
+        busy = await failing("503")
+        assert isinstance(busy, Transient)
+        assert busy.retry_after == 7
+        assert isinstance(await failing("cut"), Transient)
+    finally:
+        await web.close()
+        await runner.cleanup()
+
+
+# ---------------------------------------------------------------- webhooks
+
+
+def test_signature_is_that_of_standard_webhooks() -> None:
+    """The example of the reference libraries, https://github.com/standard-webhooks/standard-webhooks."""
+    headers = signed_headers(
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        1614265330,
+        b'{"test": 2432232314}',
+    )
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_one_id_for_one_message_and_another_for_another() -> None:
+    assert message_id_of(JOB, "job.done", 1) == message_id_of(JOB, "job.done", 1)
+    others = {message_id_of(JOB, event, n) for event in ("job.done", "job.failed") for n in (1, 2)}
+    assert len(others) == 4
+
+
+def test_signature_covers_the_body() -> None:
+    secret = base64.b64encode(b"k" * 24).decode()
+    headers = signed_headers(f"whsec_{secret}", "msg_1", 1, b"{}")
+    expected = base64.b64encode(hmac.digest(b"k" * 24, b"msg_1.1.{}", "sha256")).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+
+
+# ---------------------------------------------------------------- tries
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def at_once(ctx: Context, duration: timedelta) -> None: ...
+
+    monkeypatch.setattr(durable, "pause", at_once)
+
+
+class Flaky:
+    """A step that fails as it is told, and counts."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+        self.runs = 0
+
+    async def run(self, tools: Tools) -> dict[str, Any]:
+        self.runs += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        return {"run": self.runs}
+
+
+async def outcome_of(flaky: Flaky, **settings: Any) -> Any:
+    """Run a one-step workflow on the SDK's own in-process server, which does not end promises by deadline."""
+    resonate = Resonate(retry_policy=Never(), env={})
+
+    async def flow(ctx: Context) -> dict[str, Any]:
+        return await run_step(ctx, Step("extract_text", flaky.run), *())
+
+    resonate.register(flow)
+    resonate.with_dependency(Tools(Settings(**{"step_retry_seconds": (0.05, 0.05), **settings})))
+    try:
+        handle = resonate.options(timeout=timedelta(days=1)).run("doc/j", flow)
+        return await handle.result()
+    finally:
+        await resonate.stop()
+
+
+async def test_a_transient_fault_is_tried_again() -> None:
+    flaky = Flaky(Transient("storage_unavailable", "down"), Transient("storage_unavailable", "still down"))
+    assert await outcome_of(flaky) == {"run": 3}
+
+
+@pytest.mark.parametrize(
+    ("failures", "runs", "code"),
+    [
+        ([Permanent("document_encrypted", "locked")], 1, "document_encrypted"),
+        ([Transient("storage_unavailable", "down")] * 9, 3, "storage_unavailable"),
+        ([Transient("analyzer_output_invalid", "bad", most=2)] * 9, 2, "analyzer_output_invalid"),
+        ([ZeroDivisionError("oops")] * 9, 3, "internal_error"),
+    ],
+)
+async def test_what_does_not_pass_ends_the_job_with_its_code(
+    failures: list[Exception], runs: int, code: str
+) -> None:
+    flaky = Flaky(*failures)
+    with pytest.raises((JobFailed, ApplicationError)) as caught:
+        await outcome_of(flaky)
+    fault = failure_of({"message": str(caught.value)})
+    assert (fault.step, fault.code, flaky.runs) == ("extract_text", code, runs)
+    assert code in FAULTS
