@@ -19,7 +19,7 @@ from typing import Any
 from resonate.context import Context
 from resonate.error import ApplicationError
 
-from contract import Fault, failure_text, job_id_of
+from contract import Fault, Job, failure_text, job_id_of
 from tools import Tools
 from trouble import Permanent, Transient
 
@@ -54,9 +54,9 @@ class JobFailed(Exception):
         raise TypeError("a fault travels as JSON")
 
 
-async def run_step(ctx: Context, step: Step, *args: Any) -> dict[str, Any]:
+async def run_step(ctx: Context, step: Step, job: Job, *args: Any) -> dict[str, Any]:
     """Run a step to its checkpoint. Raises :class:`JobFailed` when it cannot be done."""
-    outcome = await ctx.options(timeout=FOREVER).run(tries, step, args)
+    outcome = await ctx.options(timeout=FOREVER).run(tries, step, job, args)
     fault = outcome.get("fault")
     if fault is not None:
         raise JobFailed(Fault(step=step.name, **fault))
@@ -64,13 +64,13 @@ async def run_step(ctx: Context, step: Step, *args: Any) -> dict[str, Any]:
     return checkpoint
 
 
-async def tries(ctx: Context, step: Step, args: tuple[Any, ...]) -> dict[str, Any]:
+async def tries(ctx: Context, step: Step, job: Job, args: tuple[Any, ...]) -> dict[str, Any]:
     """The step's own promise: `{"checkpoint"|"fault", "attempts", "lastError"?}`."""
     settings = ctx.get_dependency(Tools).settings
     delays = settings.webhook_retry_seconds if step.webhook else settings.step_retry_seconds
     last_error: dict[str, Any] | None = None
     for number in itertools.count(1):
-        outcome = await ctx.options(timeout=FOREVER).run(one_try, step, number, args)
+        outcome = await ctx.options(timeout=FOREVER).run(one_try, step, number, job, args)
         retry_in = outcome.pop("retryIn", None)
         if retry_in is None or number > len(delays):
             if "transient" in outcome:
@@ -85,16 +85,16 @@ async def tries(ctx: Context, step: Step, args: tuple[Any, ...]) -> dict[str, An
     raise AssertionError("unreachable")
 
 
-async def one_try(ctx: Context, step: Step, number: int, args: tuple[Any, ...]) -> dict[str, Any]:
+async def one_try(ctx: Context, step: Step, number: int, job: Job, args: tuple[Any, ...]) -> dict[str, Any]:
     """One try of a step, a value whatever happens: a checkpoint, a fault, or a transient and its delay."""
     tools = ctx.get_dependency(Tools)
     started = time.monotonic()
     outcome: dict[str, Any]
     level = logging.INFO
     try:
-        tools.crash_point(step.name, "before")
-        outcome = {"checkpoint": await step.run(tools, *args)}
-        tools.crash_point(step.name, "after")
+        tools.crash_point(job, step.name, "before")
+        outcome = {"checkpoint": await step.run(tools, job, *args)}
+        tools.crash_point(job, step.name, "after")
         note = {"outcome": "done"}
     except Permanent as trouble:
         outcome = {"fault": {"code": trouble.code, "message": trouble.message}}

@@ -48,8 +48,9 @@ class Settings:
     step_retry_seconds: tuple[float, ...] = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
     #: Whether documents and webhooks may use plain http and private addresses. For tests only.
     allow_private_urls: bool = False
-    #: Where to crash on purpose, as `<step>:<before|middle|after>`. For tests only.
-    crash_at: str = ""
+    #: A folder that makes workers crash on purpose: a job called `crash-<step>-<before|middle|after>…` kills its
+    #: worker there, once; the folder keeps what has happened. For tests only.
+    crash_folder: str = ""
     #: The file whose age tells the health check that the worker is alive and connected.
     health_file: str = "/tmp/healthy"  # noqa: S108 - the container's only writable place
     #: Seconds to wait at the end for what is under way to notice.

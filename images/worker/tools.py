@@ -8,6 +8,7 @@ import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from contract import Job
 from settings import Settings
 from storage import Storage
 from web import Web
@@ -29,13 +30,15 @@ class Tools:
         await self.web.close()
         self.storage.close()
 
-    def crash_point(self, step: str, moment: str) -> None:
-        """Die here, once in a container's life, if CRASH_AT says so: `kill -9`, for tests."""
-        if self.settings.crash_at != f"{step}:{moment}":
+    def crash_point(self, job: Job, step: str, moment: str) -> None:
+        """Die here, once, if CRASH_FOLDER is set and the job is called so: `kill -9`, for tests."""
+        if not self.settings.crash_folder or not job.jobId.startswith(f"crash-{step}-{moment}"):
             return
-        mark = Path(self.settings.health_file).with_name(f"crashed-{step}-{moment}")
+        mark = Path(self.settings.crash_folder) / job.jobId
         if mark.exists():
             return
         mark.touch()
-        logger.warning("crashing on purpose (CRASH_AT)", extra={"step": step, "moment": moment})
+        logger.warning(
+            "crashing on purpose (CRASH_FOLDER)", extra={"job": job.jobId, "step": step, "moment": moment}
+        )
         os.kill(os.getpid(), signal.SIGKILL)

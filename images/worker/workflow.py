@@ -45,17 +45,17 @@ async def process_document(ctx: Context, job: Job, resume: Resume | None = None)
 
     async def step(what: Step, *args: Any) -> dict[str, Any]:
         if what.name not in done:
-            done[what.name] = await run_step(ctx, what, *args)
+            done[what.name] = await run_step(ctx, what, job, *args)
         return done[what.name]
 
     try:
-        document = await step(DOWNLOAD, job)
-        text = await step(EXTRACT, job, document)
-        analysis = await step(ANALYZE, job, document, text)
+        document = await step(DOWNLOAD)
+        text = await step(EXTRACT, document)
+        analysis = await step(ANALYZE, document, text)
         approval = None
         if job.requiresApproval:
             approval = done.get("await_approval") or await _approval(ctx, job, attempt, analysis)
-        stored = await step(STORE, job, document, text, analysis, approval)
+        stored = await step(STORE, document, text, analysis, approval)
         notice = await _notify(ctx, job, "job.done", {"status": "done", **stored}, attempt)
     except JobFailed as failed:
         # Told in a promise of its own: the job is over now, however long its requester cannot be reached.

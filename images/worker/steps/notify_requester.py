@@ -36,7 +36,7 @@ async def notify_requester(
     body = _message(job, event, data)
     now = time.time()
     status = await tools.web.post(job.callbackUrl, body, signed_headers(secret, message_id, int(now), body))
-    tools.crash_point("notify_requester", "middle")
+    tools.crash_point(job, "notify_requester", "middle")
     if 200 <= status < 300:
         return {
             "channel": "webhook",
@@ -61,7 +61,7 @@ async def leave_in_inbox(
     if undelivered:
         message["undelivered"] = {"callbackUrl": job.callbackUrl, "reason": undelivered}
     uri = await tools.storage.put_json(bucket, key, message)
-    tools.crash_point("notify_requester", "middle")
+    tools.crash_point(job, "notify_requester", "middle")
     checkpoint: dict[str, Any] = {
         "channel": "inbox",
         "where": uri,

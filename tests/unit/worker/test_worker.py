@@ -197,7 +197,7 @@ class Flaky:
         self.failures = list(failures)
         self.runs = 0
 
-    async def run(self, tools: Tools) -> dict[str, Any]:
+    async def run(self, tools: Tools, job: Job) -> dict[str, Any]:
         self.runs += 1
         if self.failures:
             raise self.failures.pop(0)
@@ -209,7 +209,7 @@ async def outcome_of(flaky: Flaky, **settings: Any) -> Any:
     resonate = Resonate(retry_policy=Never(), env={})
 
     async def flow(ctx: Context) -> dict[str, Any]:
-        return await run_step(ctx, Step("extract_text", flaky.run), *())
+        return await run_step(ctx, Step("extract_text", flaky.run), JOB)
 
     resonate.register(flow)
     resonate.with_dependency(Tools(Settings(**{"step_retry_seconds": (0.05, 0.05), **settings})))
