@@ -2,6 +2,7 @@
 `handle_api`."""
 
 import logging
+import re
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -21,6 +22,11 @@ from .store import Call, Operation, Store
 from .timers import Timers
 
 log = logging.getLogger(__name__)
+
+#: How deep v0.9.8 reads.
+DEPTH = 128
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
 
 type Reply = Callable[[int, bytes], None]
 
@@ -168,15 +174,26 @@ class Api:
         return debug.snap(tx, {**waiting, **tx.executes})
 
 
+def _depth(body: bytes) -> int:
+    """How deep lists and objects are nested in it."""
+    deepest = depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
 def _envelope(body: bytes, request: Request) -> RequestEnvelope:
     try:
         parse(body)  # what `Raw` passes over is looked at too
-        return ENVELOPE.decode(body)
+        if body.count(b"[") + body.count(b"{") < DEPTH or _depth(body) < DEPTH:
+            return ENVELOPE.decode(body)
     except (ValidationError, DecodeError, UnicodeDecodeError, RecursionError):
-        from .explain import explain_envelope
+        pass
+    from .explain import explain_envelope
 
-        found, kind, corr, message = explain_envelope(body)
-        if found is not None:
-            return found
-        request.kind, request.corr = kind, text(corr)
-        raise Refusal(400, message) from None
+    found, kind, corr, message = explain_envelope(body)
+    if found is not None:
+        return found
+    request.kind, request.corr = kind, text(corr)
+    raise Refusal(400, message) from None

@@ -131,7 +131,7 @@ def _decode_variant(variants: list[str], value: Any) -> Any:
     if given not in variants:
         raise Invalid(f"unknown variant `{given}`, expected one of {', '.join(f'`{v}`' for v in variants)}")
     if isinstance(value, dict) and content is not None:
-        _wrong(content, "unit variant")
+        _wrong(content, "unit")
     return given
 
 

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 BATCH = 256
 #: An idle disk is tried again after this long, in seconds, when somebody asks whether the server is ready.
 PROBE_SECONDS = 5.0
+ROOM = 65536  # bytes
 
 type Operation = Callable[[Transaction, Any], Answer]
 
@@ -156,8 +157,11 @@ class Store:
         """Whether the disk takes what is written to it. Tries it, if nothing was written for a while."""
         if not self._refused and monotonic() - self._wrote_at < PROBE_SECONDS:
             return True
+        # Room for one more page is no room: after a refusal it takes this much before the server is ready again.
+        rooms = (bytes(ROOM), self.now()) if self._refused else (self.now(),)
         try:
-            self.db.execute("INSERT OR REPLACE INTO probe (id, at) VALUES (1, ?)", (self.now(),))
+            for room in rooms:
+                self.db.execute("INSERT OR REPLACE INTO probe (id, at) VALUES (1, ?)", (room,))
         except sqlite3.Error as error:
             self._rollback()
             self._refused = True

@@ -13,6 +13,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+
 from embedded_server.protocol import REQUESTS, Refusal, decode
 from embedded_server.schema import migrate
 from embedded_server.state import debug, promises, schedules, tasks
@@ -112,7 +113,7 @@ class Running:
             "RESONATE_LEVEL": "error",
             **self._settings,
         }
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "embedded_server"],
             env=env,
             cwd=self.folder,

@@ -1,6 +1,7 @@
 """Addresses."""
 
 import pytest
+
 from embedded_server.address import Poll, Push, Unserved, parse
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from embedded_server.config import SettingsError, load
 
 NONE = Path("/nonexistent")
@@ -14,7 +15,7 @@ def test_defaults_are_those_of_v0_9_8() -> None:
         8001,
         "0.0.0.0",
         "resonate.db",
-    )  # noqa: S104
+    )
     assert (found.tasks.retry_timeout, found.observability.metrics_port, found.level) == (
         30_000,
         9090,

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import jwt
-import pytest
 from conftest import VERSION, Running
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -173,7 +172,7 @@ def test_http_push(launch: Launch) -> None:
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *_: Any) -> None:
             pass
 
     hook = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
