@@ -9,6 +9,9 @@ import json
 import re
 import time
 from collections.abc import Callable
+from functools import partial
+
+import httpx
 
 from harness.stack import Stack, docker
 from harness.waiting import wait_for
@@ -223,11 +226,10 @@ def test_environments_are_found_and_lost_while_running(make_probe: MakeProbe) ->
     stack = make_probe()
 
     def known(count: int) -> bool:
-        script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9000/_local/health').read().decode())"
-        health = json.loads(stack.compose("exec", "-T", "gateway", "python", "-c", script))
+        health = httpx.get(f"{stack.lambda_url}/_local/health").json()
         return bool(health["environments"] == count)
 
     for count in (3, 1):
         stack.compose("up", "--detach", "--no-recreate", "--no-deps", "--scale", f"lambda={count}", "lambda")
-        wait_for(lambda count=count: known(count), f"{count} environments", seconds=20)
+        wait_for(partial(known, count), f"{count} environments", seconds=20)
         assert invoke(stack, {"n": count}) == {"n": count}

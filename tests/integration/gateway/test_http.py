@@ -5,6 +5,7 @@ and https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develo
 """
 
 import base64
+import json
 import socket
 import time
 from collections.abc import Callable
@@ -163,6 +164,27 @@ def test_event_1_0_has_every_documented_field(probe: Stack) -> None:
         *("accessKey", "accountId", "caller", "cognitoAmr", "cognitoAuthenticationProvider"),
         *("cognitoAuthenticationType", "cognitoIdentityId", "cognitoIdentityPoolId", "principalOrgId"),
         *("sourceIp", "user", "userAgent", "userArn"),
+    }
+
+
+@pytest.mark.parametrize("path", ["/old/7", "/files/7"])
+def test_powertools_reads_the_event(probe: Stack, path: str) -> None:
+    """Both payload versions through AWS Lambda Powertools' data classes, inside the function."""
+    answer = probe.api.post(f"{path}?a=1&a=2", json={"do": "parse"}, headers={"X-Mine": "yes"})
+    read = json.loads(answer.text)
+    assert socket.inet_aton(read.pop("source"))
+    assert read.pop("query")["a"] in ("2", "1,2")
+    assert read == {
+        "method": "POST",
+        "path": path,
+        "many": {"a": ["1", "2"]},
+        "header": "yes",
+        "parameters": {"thingId": "7"} if path == "/old/7" else {"proxy": "7"},
+        "body": {"do": "parse"},
+        "base64": False,
+        "stage": "$default",
+        "account": "000000000000",
+        "requestId": answer.headers["apigw-requestid"],
     }
 
 

@@ -9,7 +9,7 @@ import time
 import urllib.request
 
 
-def _record(event):
+def _record(event: dict[str, str]) -> None:
     time.sleep(0.2)
     body = {
         "kind": "promise.create",
@@ -27,6 +27,6 @@ def _record(event):
     urllib.request.urlopen(request, timeout=10).read()
 
 
-def handler(event, context):
+def handler(event: dict[str, str], context: object) -> object:
     threading.Thread(target=_record, args=(event,), daemon=True).start()
     return {"statusCode": 202}

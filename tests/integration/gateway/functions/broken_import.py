@@ -1,7 +1,7 @@
 """Cannot be imported."""
 
-import no_such_module  # noqa: F401
+import no_such_module  # type: ignore[import-not-found]  # noqa: F401
 
 
-def handler(event, context):
+def handler(event: object, context: object) -> object:
     return event

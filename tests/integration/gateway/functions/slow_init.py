@@ -5,5 +5,5 @@ import time
 time.sleep(2.5)
 
 
-def handler(event, context):
+def handler(event: object, context: object) -> object:
     return event

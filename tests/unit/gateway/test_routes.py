@@ -1,0 +1,84 @@
+"""Routes are found as API Gateway finds them, and a file that it could not import is refused with a reason."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.routes import Route, Routes, SpecificationError, parse, read
+
+INTEGRATION = {"type": "aws_proxy", "payloadFormatVersion": "2.0"}
+
+
+def routes(*keys: str) -> Routes:
+    return Routes([Route(*key.split(" ", 1)) for key in keys])
+
+
+@pytest.mark.parametrize(
+    ("request_", "key", "parameters"),
+    [
+        ("GET /pets/dog/1", "GET /pets/dog/1", {}),
+        ("GET /pets/dog/2", "GET /pets/dog/{id}", {"id": "2"}),
+        ("GET /pets/cat/1", "GET /pets/{proxy+}", {"proxy": "cat/1"}),
+        ("PUT /pets/dog/9", "ANY /pets/{proxy+}", {"proxy": "dog/9"}),
+        ("POST /test/5", "$default", {}),
+    ],
+)
+def test_most_specific_route_wins(request_: str, key: str, parameters: dict[str, str]) -> None:
+    """The example of https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html"""
+    table = routes(
+        "ANY /pets/{proxy+}", "GET /pets/{proxy+}", "GET /pets/dog/{id}", "GET /pets/dog/1", "ANY /$default"
+    )
+    found = table.match(*request_.split(" ", 1))
+    assert found is not None
+    assert (found[0].key, found[1]) == (key, parameters)
+
+
+@pytest.mark.parametrize("path", ["/status", "/status/", "/status/a/b", "/statuses/a", "/", ""])
+def test_a_parameter_is_one_segment_and_not_empty(path: str) -> None:
+    assert routes("GET /status/{jobId}").match("GET", path) is None
+
+
+def test_parameters_are_decoded() -> None:
+    found = routes("GET /x/{name}").match("GET", "/x/%C3%A9%2F%25")
+    assert found is not None
+    assert found[1] == {"name": "é/%"}
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ([], "no `paths`"),
+        ({"paths": {"/a": {"get": {}}}}, "GET /a: no x-amazon-apigateway-integration"),
+        (
+            {"paths": {"/a": {"get": {"x-amazon-apigateway-integration": {"payloadFormatVersion": "3"}}}}},
+            "GET /a: payloadFormatVersion is '3'",
+        ),
+        ({"paths": {"/{a-b}": {"get": {"x-amazon-apigateway-integration": INTEGRATION}}}}, "{a-b}"),
+        (
+            {"paths": {"/a": {"get": {"x-amazon-apigateway-integration": {"$ref": "#/components/none"}}}}},
+            "GET /a: no x-amazon-apigateway-integration",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_served_is_refused_by_name(document: Any, says: str) -> None:
+    with pytest.raises(SpecificationError) as raised:
+        parse(document)
+    assert says in str(raised.value)
+
+
+def test_the_shipped_file_has_the_contracts_routes() -> None:
+    table = read(Path("/app/openapi.yaml"))
+    for key, parameters in {
+        "POST /process-document": {},
+        "GET /status/j": {"jobId": "j"},
+        "POST /approve/j": {"jobId": "j"},
+        "DELETE /jobs/j": {"jobId": "j"},
+        "POST /jobs/j/retry": {"jobId": "j"},
+        "GET /jobs": {},
+    }.items():
+        found = table.match(*key.split(" ", 1))
+        assert found is not None, key
+        assert found[1] == parameters
+        assert found[0].event_version == "2.0"
+    assert table.cors is not None
