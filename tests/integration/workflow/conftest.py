@@ -39,7 +39,9 @@ class World:
         return f"{self.inside}/hook/{self.plan(name, *meets)}"
 
     def document(self, name: str, content: bytes, media_type: str = "text/plain") -> str:
-        self._http.put(f"/doc/{name}", content=content, headers={"Content-Type": media_type}).raise_for_status()
+        self._http.put(
+            f"/doc/{name}", content=content, headers={"Content-Type": media_type}
+        ).raise_for_status()
         return f"{self.inside}/doc/{name}"
 
 

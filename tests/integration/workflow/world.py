@@ -34,7 +34,7 @@ ANSWER = {
 class World(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_PUT(self) -> None:
         body = self._body()
         kind, _, name = self.path[1:].partition("/")
         with lock:
@@ -44,7 +44,7 @@ class World(BaseHTTPRequestHandler):
                 documents[name] = (self.headers.get("Content-Type", ""), body)
         self._answer(200, {})
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         kind, _, name = self.path[1:].partition("/")
         if kind == "seen":
             with lock:
@@ -68,7 +68,7 @@ class World(BaseHTTPRequestHandler):
         self.close_connection = met == "cut"
         return None
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = self._body()
         if self.path.startswith("/hook/"):
             met = self._meet(self.path.removeprefix("/hook/"), body)
