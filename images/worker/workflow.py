@@ -27,8 +27,6 @@ DOWNLOAD = Step("download_document", download_document)
 EXTRACT = Step("extract_text", extract_text)
 ANALYZE = Step("analyze_document", analyze_document)
 STORE = Step("store_results", store_results)
-NOTIFY = Step("notify_requester", notify_requester, webhook=True)
-INBOX = Step("notify_requester", leave_in_inbox)
 CLEAN_UP = Step("clean_up", remove_stored)
 
 #: How long after a cancellation the second sweep comes: a step that was running may still have stored
@@ -74,28 +72,29 @@ async def _approval(ctx: Context, job: Job, attempt: int, analysis: dict[str, An
     return verdict
 
 
-async def _notify(ctx: Context, job: Job, event: str, data: dict[str, Any], attempt: int) -> dict[str, Any]:
-    """Tell the requester. A webhook that cannot be delivered does not undo the job: its inbox says so
-    instead.
-    """
+async def _notify(
+    ctx: Context, job: Job, event: str, data: dict[str, Any], attempt: int, *, name: str = "notify_requester"
+) -> dict[str, Any]:
+    """Tell the requester. A webhook that cannot be delivered does not undo the job: its inbox says so."""
     try:
-        return await run_step(ctx, NOTIFY, job, event, data, attempt)
+        return await run_step(ctx, Step(name, notify_requester, webhook=True), job, event, data, attempt)
     except JobFailed as undelivered:
-        return await run_step(ctx, INBOX, job, event, data, attempt, undelivered.fault.message)
+        reason = undelivered.fault.message
+        return await run_step(ctx, Step(name, leave_in_inbox), job, event, data, attempt, reason)
 
 
 async def deliver_notice(
     ctx: Context, job: Job, event: str, data: dict[str, Any], attempt: int
 ) -> dict[str, Any]:
     """A message about a job, beside its workflow: that it failed, or that it waits for approval."""
-    return await _notify(ctx, job, event, data, attempt)
+    return await _notify(ctx, job, event, data, attempt, name="deliver_notice")
 
 
 async def clean_up_cancelled(ctx: Context, job: Job, attempt: int) -> dict[str, Any]:
     """After a cancellation: remove what was stored, tell the requester, and look once more for latecomers."""
     removed = await run_step(ctx, CLEAN_UP, job)
     told = {"status": "cancelled", **removed}
-    notice = await _notify(ctx, job, "job.cancelled", told, attempt)
+    notice = await _notify(ctx, job, "job.cancelled", told, attempt, name="deliver_notice")
     await pause(ctx, _SECOND_SWEEP)
     late = await run_step(ctx, CLEAN_UP, job)
     return {

@@ -35,7 +35,12 @@ async def notify_requester(
     message_id = message_id_of(job, event, attempt)
     body = _message(job, event, data)
     now = time.time()
-    status = await tools.web.post(job.callbackUrl, body, signed_headers(secret, message_id, int(now), body))
+    try:
+        status = await tools.web.post(
+            job.callbackUrl, body, signed_headers(secret, message_id, int(now), body)
+        )
+    except Transient as trouble:
+        raise Transient("receiver_unavailable", trouble.message) from None
     tools.crash_point(job, "notify_requester", "middle")
     if 200 <= status < 300:
         return {

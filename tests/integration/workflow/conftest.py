@@ -1,7 +1,6 @@
 """A copy of the stack beside a world that misbehaves on order."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,5 +65,5 @@ def stack(make_module_stack: MakeStack, settings: dict[str, str], crashes: Path)
 
 
 @pytest.fixture(scope="module")
-def world(stack: Stack) -> Iterator[World]:
-    yield World(stack)
+def world(stack: Stack) -> World:
+    return World(stack)
