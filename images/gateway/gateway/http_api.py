@@ -62,7 +62,7 @@ class HttpApi:
 
     def application(self) -> web.Application:
         app = web.Application(client_max_size=PAYLOAD_BYTES)
-        app.router.add_route("*", "/{tail:.*}", self._handle)
+        app.router.add_route("*", r"/{tail:[\s\S]*}", self._handle)
         return app
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:

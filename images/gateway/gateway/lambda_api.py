@@ -74,7 +74,7 @@ class LambdaApi:
         app.router.add_post("/2015-03-31/functions/{name}/invocations", self._invoke)
         app.router.add_get("/_local/health", self._health)
         app.router.add_get("/_local/dead-letters", self._dead_letters)
-        app.router.add_route("*", "/{tail:.*}", self._unknown)
+        app.router.add_route("*", r"/{tail:[\s\S]*}", self._unknown)
         return app
 
     async def _invoke(self, request: web.Request) -> web.StreamResponse:

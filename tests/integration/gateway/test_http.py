@@ -48,6 +48,7 @@ def told(stack: Stack, result: object, path: str = "/answer") -> httpx.Response:
         ("GET", "/things/7", "GET /things/{thingId}", {"thingId": "7"}),
         ("GET", "/things/special", "GET /things/special", None),
         ("GET", "/things/a%20b%2Fc", "GET /things/{thingId}", {"thingId": "a b/c"}),
+        ("GET", "/things/%0A%00%7B", "GET /things/{thingId}", {"thingId": "\n\0{"}),
         ("PUT", "/files/a/b", "PUT /files/{proxy+}", {"proxy": "a/b"}),
         ("PATCH", "/files/a", "ANY /files/{proxy+}", {"proxy": "a"}),
     ],
