@@ -24,7 +24,7 @@ from .store import Store
 log = logging.getLogger(__name__)
 
 #: Seconds until a listener's being told is recorded, if no other commit comes first.
-RECORD_TOLD = 0.1
+RECORD_TOLD = 1.0
 #: The most messages that wait for their worker; beyond, they are dropped, and sent by their tasks' retries.
 MOST_HELD = 20_000
 

@@ -67,7 +67,10 @@ CREATE TABLE probe (id INTEGER PRIMARY KEY, at INTEGER NOT NULL);
 """
 
 #: `MIGRATIONS[n]` takes a file from version n to n + 1. Never edit one that was released: append.
-MIGRATIONS = (PROMISES + WAITING + SCHEDULES,)
+MIGRATIONS = (
+    PROMISES + WAITING + SCHEDULES,
+    "CREATE INDEX tasks_resting ON promises (task_state, id) WHERE task_state IN ('suspended', 'halted');",
+)
 
 
 class ForeignFile(Exception):

@@ -244,3 +244,15 @@ def test_no_list_is_scanned_to_find_what_is_due(state: State) -> None:
 
 def _await(awaited: str, awaiter: str) -> dict[str, Any]:
     return {"kind": "promise.register_callback", "head": {}, "data": {"awaited": awaited, "awaiter": awaiter}}
+
+
+def test_the_unfinished_tasks_are_found_by_their_own_indexes(state: State) -> None:
+    from embedded_server.state import tasks
+
+    state.create("t")
+    for name, (source, where) in tasks._SEARCHES.items():
+        plan = state.tx.execute(
+            f"EXPLAIN QUERY PLAN SELECT id FROM {source} WHERE {where} ORDER BY id"  # noqa: S608
+        ).fetchall()
+        assert any("tasks_" in row[3] for row in plan), (name, plan)
+    assert [task["id"] for task in state("task.search", state="pending")[1]["tasks"]] == ["t"]

@@ -48,6 +48,15 @@ _REST = "UPDATE promises SET task_state = ?, task_pid = NULL, task_ttl = NULL, t
 _HEARTBEAT = """UPDATE promises SET task_at = ? + task_ttl
     WHERE id = ? AND task_state = 'acquired' AND task_version = ? AND task_pid = ?"""
 
+_RESTING = "task_state IN ('suspended', 'halted')"  # the index's own words: SQLite infers nothing from others
+#: The tasks not done yet are found by their own indexes, however many are: state -> from, where.
+_SEARCHES: dict[str | None, tuple[str, str]] = {
+    "pending": ("promises INDEXED BY tasks_due", "task_at IS NOT NULL AND task_state = 'pending'"),
+    "acquired": ("promises INDEXED BY tasks_due", "task_at IS NOT NULL AND task_state = 'acquired'"),
+    "suspended": ("promises INDEXED BY tasks_resting", f"{_RESTING} AND task_state = 'suspended'"),
+    "halted": ("promises INDEXED BY tasks_resting", f"{_RESTING} AND task_state = 'halted'"),
+}
+
 
 def get(tx: Transaction, r: TaskGetData) -> Answer:
     row = fresh(tx, r.id)
@@ -192,14 +201,16 @@ def continue_(tx: Transaction, r: TaskContinueData) -> Answer:
 
 def search(tx: Transaction, r: TaskSearchData) -> Answer:
     size = promises.limit(r.limit, 100)
-    where = "task_state = :state" if r.state else "task_state IS NOT NULL"
+    source, where = _SEARCHES.get(
+        r.state, ("promises", "task_state = :state" if r.state else "task_state IS NOT NULL")
+    )
     if r.cursor is not None:
         where += " AND id > :cursor"
     rows = tx.execute(
         f"""SELECT id, task_state, task_version,
                 (SELECT count(*) FROM callbacks WHERE awaiter = promises.id AND ready),
                 iif(task_state = 'acquired', task_pid, NULL), iif(task_state = 'acquired', task_ttl, NULL)
-            FROM promises WHERE {where} ORDER BY id LIMIT :size""",
+            FROM {source} WHERE {where} ORDER BY id LIMIT :size""",
         {"state": r.state, "cursor": r.cursor, "size": size + 1},
     ).fetchall()
     found = ",".join([records.task(*row) for row in rows[:size]])

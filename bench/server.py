@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""How fast two Resonate servers are beside each other: the first of them, as a ratio to the second.
+
+Usage: server.py NAME=URL[@CONTAINER|@PID] NAME=URL[@CONTAINER|@PID] [--runner COMMAND] [--jobs N] [--rounds N]
+
+Both run already, with the same settings. The load (`server_load.py`: workflows of five steps that do nothing) goes to
+one and the other in turn, so that both see the same machine; the figures are medians over the rounds, and only their
+ratios mean anything. With a container's name or a process id, the server's CPU a job is reported too.
+
+RUNNER runs a Python with the SDK that reads its program from standard input; by default the worker's image.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+LOAD = Path(__file__).with_name("server_load.py")
+RUNNER = "docker run --rm -i --network host --entrypoint python durable-lambda/worker"
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Server:
+    def __init__(self, text: str) -> None:
+        self.name, _, rest = text.partition("=")
+        self.url, _, process = rest.partition("@")
+        self.pid = int(process) if process.isdigit() else _pid(process) if process else None
+        self.results: dict[str, list[dict[str, float]]] = {}
+
+    def cpu(self) -> float:
+        """Seconds of CPU it has used."""
+        if self.pid is None:
+            return 0.0
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICK
+
+    def memory(self) -> float:
+        """Its resident memory, MB."""
+        if self.pid is None:
+            return 0.0
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1000
+
+
+def _pid(container: str) -> int:
+    found = subprocess.run(
+        ["docker", "inspect", "-f", "{{.State.Pid}}", container], capture_output=True, text=True, check=True
+    ).stdout
+    parent = int(found)
+    # With `init: true` the server is the child.
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return int(children[0]) if children else parent
+
+
+def measure(server: Server, runner: list[str], jobs: int, concurrency: int) -> dict[str, float]:
+    """One run of the load."""
+    with subprocess.Popen(
+        [*runner, "-", server.url, str(jobs), str(concurrency)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        if process.stdin is None or process.stdout is None:
+            raise AssertionError("both are pipes")
+        process.stdin.write(LOAD.read_text())
+        process.stdin.close()
+        if not json.loads(process.stdout.readline() or "{}").get("begin"):
+            sys.exit(
+                f"the load did not start: does RUNNER run a Python with resonate-sdk? {shlex.join(runner)}"
+            )
+        used = server.cpu()
+        line = process.stdout.readline()
+        used = server.cpu() - used
+    if not line:
+        sys.exit(f"{server.name}: the load failed")
+    result: dict[str, float] = json.loads(line)
+    return result | {"server_cpu_ms": used * 1000 / jobs, "server_rss_mb": server.memory()}
+
+
+def report(servers: list[Server], case: str) -> dict[str, Any]:
+    """Prints the medians and their ratios."""
+    a, b = servers
+    print(f"\n{case}")
+    print(f"  {'':18} {a.name:>12} {b.name:>12} {'ratio':>8}")
+    ratios = {}
+    for key in a.results[case][0]:
+        one, two = (statistics.median(run[key] for run in server.results[case]) for server in servers)
+        ratios[key] = one / two if two else float("nan")
+        print(f"  {key:18} {one:12.2f} {two:12.2f} {ratios[key]:8.2f}")
+    return ratios
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("servers", nargs=2, metavar="NAME=URL")
+    parser.add_argument("--runner", default=RUNNER)
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--alone", type=int, default=100, help="jobs of the one-at-a-time case")
+    parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    servers = [Server(text) for text in options.servers]
+    runner = shlex.split(options.runner)
+    cases = {
+        f"{options.jobs} jobs at once, {options.concurrency} under way": (options.jobs, options.concurrency),
+        f"{options.alone} jobs, one at a time": (options.alone, 1),
+    }
+    for _ in range(options.rounds):
+        for case, (jobs, concurrency) in cases.items():
+            for server in servers:
+                server.results.setdefault(case, []).append(measure(server, runner, jobs, concurrency))
+    ratios = {case: report(servers, case) for case in cases}
+    print("\n" + json.dumps({"ratios": ratios}))
+
+
+if __name__ == "__main__":
+    main()
