@@ -6,7 +6,6 @@ import socket
 from typing import Any
 
 import aiohttp
-import msgspec
 from resonate.connections import HttpConnection, SSEConnection
 from resonate.error import ConnectorError
 from resonate.retry import ExponentialBackoff
@@ -50,7 +49,6 @@ class Inbox(SSEConnection):
         super().__init__(url, pid=pid, group=group, backoff=_BACKOFF)
         #: Whether the server can reach this worker.
         self.connected = False
-        self._waiting: set[str] = set()
 
     def _ensure_session(self) -> aiohttp.ClientSession:
         if self._session is None and not self._stopped:
@@ -76,12 +74,3 @@ def _watched_socket(info: Any) -> socket.socket:
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
     return made
-
-
-def task_of(message: str) -> str:
-    """The task a pushed message offers, or an empty string."""
-    try:
-        data = msgspec.json.decode(message)
-        return str(data["data"]["task"]["id"]) if data.get("kind") == "execute" else ""
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return ""
