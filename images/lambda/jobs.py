@@ -44,7 +44,7 @@ class Answer:
     retry_after: int | None = None
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not an error of the program
+class Refusal(Exception):
     """The call cannot be done; `status` is its HTTP status."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
