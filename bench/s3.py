@@ -224,6 +224,7 @@ def grow(s3: S3, small: bytes, count: int) -> bool:
     many: list[float] = []
     took = clock(lambda: fill(s3, "full", count))
     print(f"{count} objects put in {took:.0f} s, 4 connections: {count / took:.0f}/s", flush=True)
+    s3.connection.close()  # idle for as long as the filling took; opens again by itself
     for turn in range(10):
         for bucket, times in (("bench", few), ("full", many)):
             for number in range(50):
