@@ -106,29 +106,26 @@ class App:
         except httptools.HttpParserInvalidURLError:
             path = ""
         first, _, rest = path.removeprefix("/").partition("/")
-        cors = self._cors
-        if cors is not None and method == "OPTIONS":
+        legacy = first in ("promises", "schedules", "tasks") and bool(rest or not path.endswith("/"))
+        polled = first == "poll" and rest.count("/") == 1 and all(rest.split("/"))
+        allow = "POST" if path == "/" else "GET,HEAD" if polled or path in ("/health", "/ready") else ""
+        if self._cors is not None and method == "OPTIONS":
             connection.extra = ""
-            connection.reply(200, b"", "", cors.preflight(headers))
-        elif first in ("promises", "schedules", "tasks") and (rest or not path.endswith("/")):
+            allowed = f"allow: {allow}\r\n" if allow else ""
+            connection.reply(200, b"", "", self._cors.preflight(headers) + allowed)
+        elif legacy:
             log.warning("legacy path %s: update to the latest SDK", path)
             self._answer(connection, method, 410, GONE, "application/json")
-        elif path in ("/health", "/ready"):
-            if method not in ("GET", "HEAD"):
-                self._not_allowed(connection, "GET,HEAD")
-            else:
-                ready = path == "/health" or self._store.ready()
-                self._answer(connection, method, 200 if ready else 503, b"", "")
-        elif path == "/":
-            self._not_allowed(connection, "POST")
-        elif first == "poll" and rest.count("/") == 1 and all(rest.split("/")):
-            if method not in ("GET", "HEAD"):
-                self._not_allowed(connection, "GET,HEAD")
-            else:
-                group, id = rest.split("/")
-                self._poll(connection, unquote(group), unquote(id), headers)
-        else:
+        elif not allow:
             self._answer(connection, method, 404, b"", "")
+        elif path == "/" or method not in ("GET", "HEAD"):
+            connection.reply(405, b"", "", f"allow: {allow}\r\n")
+        elif polled:
+            group, id = rest.split("/")
+            self._poll(connection, unquote(group), unquote(id), headers)
+        else:
+            ready = path == "/health" or self._store.ready()
+            self._answer(connection, method, 200 if ready else 503, b"", "")
 
     def _poll(self, connection: Connection, group: str, id: str, headers: Headers) -> None:
         """Opens a worker's event stream."""
@@ -153,10 +150,6 @@ class App:
             connection.reply_head(len(body), status, kind, "")
         else:
             connection.reply(status, body, kind)
-
-    @staticmethod
-    def _not_allowed(connection: Connection, allow: str) -> None:
-        connection.reply(405, b"", "", f"allow: {allow}\r\n")
 
 
 class MetricsApp:

@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
         last = "" if self._keep or self.owed else "connection: close\r\n"
         type_ = f"content-type: {kind}\r\n" if kind else ""
         self._transport.write(
-            f"{STATUS_LINES[status]}{type_}{extra}{self.extra}content-length: {len(body)}\r\n"
+            f"{STATUS_LINES[status]}{type_}{self.extra}{extra}content-length: {len(body)}\r\n"
             f"{last}date: {DATE}\r\n\r\n".encode("latin-1")
             + body
         )
@@ -185,7 +185,7 @@ class Connection(asyncio.Protocol):
         self.owed -= 1
         type_ = f"content-type: {kind}\r\n" if kind else ""
         head = (
-            f"{STATUS_LINES[status]}{type_}{extra}{self.extra}content-length: {size}\r\ndate: {DATE}\r\n\r\n"
+            f"{STATUS_LINES[status]}{type_}{self.extra}{extra}content-length: {size}\r\ndate: {DATE}\r\n\r\n"
         )
         self._transport.write(head.encode("latin-1"))
         if not self._keep:

@@ -19,8 +19,8 @@ from embedded_server.schema import migrate
 from embedded_server.state import debug, promises, schedules, tasks
 from embedded_server.state.transaction import Transaction
 
-# The machine may be busy: how long an example takes says nothing.
-hypothesis.settings.register_profile("patient", deadline=None)
+# The machine may be busy: how long an example takes says nothing. The tests are mounted read-only: nothing is stored.
+hypothesis.settings.register_profile("patient", deadline=None, database=None)
 hypothesis.settings.load_profile("patient")
 
 VERSION = "2026-04-01"
