@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -45,10 +46,23 @@ class Inbox(SSEConnection):
     a word by TCP keep-alive.
     """
 
-    def __init__(self, url: str, pid: str, group: str) -> None:
+    def __init__(self, url: str, pid: str, group: str, full: Callable[[], bool]) -> None:
         super().__init__(url, pid=pid, group=group, backoff=_BACKOFF)
+        self._full = full
         #: Whether the server can reach this worker.
         self.connected = False
+
+    def recv(self, callback: Callable[[str], None]) -> None:
+        """Take messages; but what is offered while all places are taken is left to be offered again.
+
+        The server does that each second, to whoever has room. The SDK would queue each offer of the same job.
+        """
+
+        def offered(message: str) -> None:
+            if not ('"execute"' in message and self._full()):
+                callback(message)
+
+        super().recv(offered)
 
     def _ensure_session(self) -> aiohttp.ClientSession:
         if self._session is None and not self._stopped:

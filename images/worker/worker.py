@@ -36,7 +36,12 @@ async def run(settings: Settings) -> None:
 
     pid = uuid.uuid4().hex
     leases = Leases(pid, settings.task_ttl_seconds)
-    inbox = Inbox(settings.resonate_url, pid, settings.worker_group)
+    inbox = Inbox(
+        settings.resonate_url,
+        pid,
+        settings.worker_group,
+        full=lambda: leases.held >= settings.worker_concurrency,
+    )
     resonate = Resonate(
         network=Requests(settings.resonate_url),
         sources=[inbox],
