@@ -60,7 +60,7 @@ def settings() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def stack(make_module_stack: MakeStack, settings: dict[str, str], crashes: Path) -> Stack:  # type: ignore[override]
+def stack(make_module_stack: MakeStack, settings: dict[str, str], crashes: Path) -> Stack:
     return make_module_stack(env={"CRASH_FOLDER": str(crashes), **settings}, files=FILES)
 
 
