@@ -77,3 +77,12 @@ def test_an_awaiter_that_expires_with_what_it_awaits_is_not_offered_again(debug:
     snap = debug.ok("debug.snap", {})
     assert snap["messages"] == []
     assert [promise["state"] for promise in snap["promises"]] == ["rejected_timedout"] * 2
+
+
+def test_schedules_fire_in_the_order_of_their_time_then_of_their_id(debug: Server) -> None:
+    """Two that make the same promise: the first one's is kept."""
+    for id in ("b", "a"):
+        data = {"id": id, "cron": "* * * * *", "promiseId": "same", "promiseTimeout": 10**9}
+        debug.ok("schedule.create", data, **{"resonate:debug_time": 0})
+    debug.ok("debug.tick", {"time": 60_000})
+    assert debug.ok("promise.get", {"id": "same"})["promise"]["tags"]["resonate:schedule"] == "a"

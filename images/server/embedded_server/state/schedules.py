@@ -82,7 +82,8 @@ def search(tx: Transaction, r: ScheduleSearchData) -> Answer:
 def fire(tx: Transaction) -> int:
     """Fires each schedule that is due once; how many did. One that is far behind catches up a run at a
     time."""
-    rows = tx.execute(f"SELECT {_COLUMNS} FROM schedules WHERE next_run_at <= ?", (tx.now,)).fetchall()
+    due = f"SELECT {_COLUMNS} FROM schedules WHERE next_run_at <= ? ORDER BY next_run_at, id"
+    rows = tx.execute(due, (tx.now,)).fetchall()
     for row in rows:
         _run(tx, row)
     return len(rows)
