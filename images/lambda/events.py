@@ -139,10 +139,36 @@ def unknown_route(_: Exception) -> Response[str]:
     return _error(HTTPStatus.NOT_FOUND, "route_not_found", f"There is no such route. There are: {known}.")
 
 
-def refused(status: int, code: str, message: str) -> dict[str, Any]:
+def is_http_api(event: dict[str, Any]) -> bool:
+    """Whether the event is payload 2.0; 1.0 is what has no version as well (REST APIs)."""
+    return event.get("version") == "2.0"
+
+
+def complete(event: Any) -> dict[str, Any]:
+    """The event, if it is one of API Gateway's; what a hand-written one leaves out and nobody reads is added.
+
+    Raises :class:`InvalidError`, naming what is missing.
+    """
+    if not isinstance(event, dict) or not isinstance(event.get("requestContext"), dict):
+        raise InvalidError("This function takes API Gateway events (there is no requestContext).")
+    context = {"stage": "$default", **event["requestContext"]}
+    if is_http_api(event):
+        http = context.get("http")
+        method = http.get("method") if isinstance(http, dict) else None
+        needed = {"rawPath": event.get("rawPath"), "requestContext.http.method": method}
+    else:
+        needed = {"path": event.get("path"), "httpMethod": event.get("httpMethod")}
+    missing = [name for name, value in needed.items() if not isinstance(value, str)]
+    if missing:
+        raise InvalidError(f"This is not a whole API Gateway event: {', '.join(missing)} is missing.")
+    return {**event, "requestContext": context}
+
+
+def refused(error: InvalidError) -> dict[str, Any]:
     """An error as a raw answer, for what is no API Gateway event."""
-    text = json.dumps({"error": {"code": code, "message": message}})
-    return {"statusCode": int(status), "headers": {"Content-Type": "application/json"}, "body": text}
+    text = json.dumps({"error": {"code": "not_an_api_event", "message": error.message}})
+    headers = {"Content-Type": "application/json"}
+    return {"statusCode": int(HTTPStatus.BAD_REQUEST), "headers": headers, "body": text}
 
 
 def remaining_seconds(context: Any) -> float:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -81,11 +80,11 @@ for app in (http_api, rest_api):
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one API Gateway event, payload 2.0 or 1.0."""
-    app = http_api if event.get("version") == "2.0" else rest_api
-    if "requestContext" not in event:
-        return events.refused(
-            HTTPStatus.BAD_REQUEST, "not_an_api_event", "This function takes API Gateway events."
-        )
+    try:
+        event = events.complete(event)
+    except events.InvalidError as error:
+        return events.refused(error)
+    app = http_api if events.is_http_api(event) else rest_api
     return app.resolve(event, context)
 
 

@@ -85,6 +85,10 @@ class Web:
         if parts.scheme != "https" and not (self._allow_private and parts.scheme == "http"):
             raise Permanent("url_not_allowed", f"{parts.scheme}:// is not allowed here, only https://.")
         try:
+            (parts.hostname or "").encode("idna")
+        except UnicodeError:
+            raise Permanent("url_not_allowed", f"{parts.hostname} is no name that DNS can hold.") from None
+        try:
             public = is_public(parts.hostname or "")
         except ValueError:
             return  # a name, not an address: the resolver checks what it stands for

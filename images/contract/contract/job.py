@@ -30,6 +30,10 @@ def _url(value: str, schemes: tuple[str, ...]) -> str:
         raise ValueError(f"must start with {wanted}")
     if not parts.hostname:
         raise ValueError(f"must name a host, as in {schemes[-1]}://host/path")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError:
+        raise ValueError("must name a host that DNS can hold (labels of 1 to 63 characters)") from None
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not carry credentials; they would be stored with the job")
     return value

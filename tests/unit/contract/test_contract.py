@@ -101,6 +101,7 @@ def test_document_urls_that_are_good(url: str) -> None:
         "s3://bucket",
         "s3://bucket/",
         "https://",
+        f"https://{'a' * 64}.example/a.pdf",
         "https:///a",
         "https://user:secret@example.com/",
         "https://example.com:port/",

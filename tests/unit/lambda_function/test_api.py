@@ -1,5 +1,6 @@
 """What the function answers, for events of both payload versions."""
 
+import json
 import subprocess
 import sys
 from typing import Any
@@ -272,3 +273,34 @@ def test_importing_the_function_is_quick_and_leaves_the_heavy_things_out() -> No
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert said.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("event", "missing"),
+    [
+        ([], "requestContext"),
+        ("text", "requestContext"),
+        ({"body": "{}"}, "requestContext"),
+        ({"version": "2.0", "requestContext": {}}, "rawPath, requestContext.http.method"),
+        (
+            {"version": "2.0", "rawPath": "/jobs", "requestContext": {"http": {}}},
+            "requestContext.http.method",
+        ),
+        ({"version": "1.0", "requestContext": {}, "path": "/jobs"}, "httpMethod"),
+    ],
+)
+def test_what_is_no_api_event_is_told_what_is_missing(
+    promises: FakePromises, event: Any, missing: str
+) -> None:
+    answer = lambda_function.lambda_handler(event, Context())
+    error = json.loads(answer["body"])["error"]
+    assert (answer["statusCode"], error["code"]) == (400, "not_an_api_event")
+    assert missing in error["message"]
+
+
+def test_a_hand_written_event_needs_no_more_than_path_and_method(promises: FakePromises) -> None:
+    http = {"method": "GET", "path": "/status/job-1"}
+    event = {"version": "2.0", "rawPath": "/status/job-1", "requestContext": {"http": http}}
+    assert lambda_function.lambda_handler(event, Context())["statusCode"] == 404
+    event = {"path": "/status/job-1", "httpMethod": "GET", "requestContext": {}}
+    assert lambda_function.lambda_handler(event, Context())["statusCode"] == 404
