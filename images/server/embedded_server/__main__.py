@@ -17,7 +17,7 @@ from .delivery import Delivery
 from .http import Connection
 from .metrics import Metrics
 from .schema import ForeignFile
-from .state.transaction import Transaction
+from .state.transaction import Outcome
 from .store import Store
 from .timers import Timers
 
@@ -63,9 +63,9 @@ async def _serve(settings: Settings) -> None:
     timers = Timers(store, metrics, settings.timeouts.poll_interval)
     delivery = Delivery(store, metrics, settings.transports, settings.server.url or "")
 
-    def published(tx: Transaction) -> None:
-        delivery.publish(tx)
-        timers.wake(tx.due)
+    def published(outcome: Outcome) -> None:
+        delivery.publish(outcome)
+        timers.wake(outcome.due)
 
     store.published = published
     api = Api(store, timers, delivery, metrics, auth, settings.debug)

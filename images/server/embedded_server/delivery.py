@@ -18,7 +18,7 @@ from .metrics import Metrics
 from .protocol import text
 from .push import Pusher
 from .state import records
-from .state.transaction import Transaction
+from .state.transaction import Outcome
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ class Delivery:
         self.executes = {id: (version, target) for id, version, target in offered}
         self.deliver()
 
-    def publish(self, tx: Transaction) -> None:
+    def publish(self, tx: Outcome) -> None:
         """Sends what a commit has made."""
         if tx.reset:
             self.executes.clear()

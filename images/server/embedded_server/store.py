@@ -1,26 +1,30 @@
-"""How operations become durable: one transaction for all requests that wait, and answers only after its
-commit.
+"""How operations become durable: one transaction for all requests that wait, and answers only once its log is synced.
 
-SQLite runs on the event loop's own thread. While it syncs, the requests that come in meanwhile queue up in
-their sockets and make the next batch: see docs/decisions/0010-group-commit.md.
+SQLite runs on the event loop's own thread. The sync runs beside it, and what is committed meanwhile goes with the next
+one: see docs/decisions/0010-group-commit.md.
 """
 
 import asyncio
 import logging
+import os
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from time import monotonic, time
 from typing import Any
 
 from .protocol import Refusal, text
 from .schema import migrate
 from .state.promises import Answer
-from .state.transaction import Transaction
+from .state.transaction import Outcome, Transaction
 
 log = logging.getLogger(__name__)
 
 #: The most requests one transaction takes, so that one of them never waits for thousands.
 BATCH = 256
+#: A batch of so few is synced on the spot: handing it to the thread would cost more than the sync.
+ALONE = 2
 #: An idle disk is tried again after this long, in seconds, when somebody asks whether the server is ready.
 PROBE_SECONDS = 5.0
 ROOM = 65536  # bytes
@@ -59,11 +63,17 @@ class Store:
         self.path = path
         self.db = _open(path)
         self.tx = Transaction(self.db, retry)
-        self.published: Callable[[Transaction], None] = lambda tx: None
+        self.published: Callable[[Outcome], None] = lambda outcome: None
         #: Listeners that were told: their `unblocks` go with the next commit.
         self.told: list[tuple[str, str]] = []
+        self._wal = os.open(f"{path}-wal", os.O_RDONLY)
+        #: Committed, and not yet known to be on the disk: whom to answer, and what to send.
+        self._written: list[tuple[list[Call], Outcome]] = []
+        self._syncing: asyncio.Future[None] | None = None
         self._queue: list[Call] = []
         self._scheduled = False
+        self._dirty = False
+        self._thread = ThreadPoolExecutor(1, "sync")
         self._refused = False
         self._wrote_at = monotonic()
         self._last_ms = 0
@@ -95,7 +105,6 @@ class Store:
             self._batch(calls)
 
     def _batch(self, calls: list[Call]) -> None:
-        tx = self.tx
         told = self.told
         try:
             self._run(calls, told)
@@ -105,9 +114,53 @@ class Store:
             self._each(calls)
             return
         self.told = []
-        self.published(tx)
-        for call in calls:
-            call.done(call)
+        self._committed(calls, alone=len(calls) <= ALONE)
+
+    def _committed(self, calls: list[Call], alone: bool) -> None:
+        """The transaction is in the log. Once that is on the disk, its messages leave and its calls are answered."""
+        self._written.append((calls, self.tx.outcome()))
+        if self._syncing is not None:
+            return
+        if self._dirty and not alone:
+            self._sync_beside()
+            return
+        if self._dirty:
+            self._sync()
+        self._finish(len(self._written))
+
+    def _sync(self) -> None:
+        self._dirty = False
+        try:
+            os.fdatasync(self._wal)
+        except OSError as error:
+            _die(self.path, error)
+
+    def _sync_beside(self) -> None:
+        """Syncs the log beside the loop; what is committed meanwhile goes with the next sync."""
+        self._dirty = False
+        count = len(self._written)
+        self._syncing = asyncio.get_running_loop().run_in_executor(self._thread, os.fdatasync, self._wal)
+        self._syncing.add_done_callback(lambda synced: self._synced(synced, count))
+
+    def _synced(self, synced: "asyncio.Future[None]", count: int) -> None:
+        if self._syncing is not synced:
+            return  # closed meanwhile
+        self._syncing = None
+        if (error := synced.exception()) is not None:
+            _die(self.path, error)
+        self._finish(count)
+        if self._dirty:
+            self._sync_beside()
+        else:
+            self._finish(len(self._written))
+
+    def _finish(self, count: int) -> None:
+        """Answers the oldest of what was written."""
+        done, self._written = self._written[:count], self._written[count:]
+        for calls, outcome in done:
+            self.published(outcome)
+            for call in calls:
+                call.done(call)
 
     def _run(self, calls: list[Call], told: list[tuple[str, str]]) -> None:
         """All of it in one transaction."""
@@ -129,6 +182,7 @@ class Store:
         if self.db.total_changes != changes:
             self._wrote_at = monotonic()
             self._refused = False
+            self._dirty = True
 
     def _each(self, calls: list[Call]) -> None:
         for call in calls:
@@ -142,9 +196,8 @@ class Store:
                     "%s: not done, and nothing of it kept: %s", self.path, what, exc_info=not self._refused
                 )
                 call.answer = 500, text(f"Internal error: {what}")
-            else:
-                self.published(self.tx)
-            call.done(call)
+                self.tx.begin()
+            self._committed([call], alone=True)
 
     def _rollback(self) -> None:
         if self.db.in_transaction:
@@ -162,7 +215,8 @@ class Store:
         try:
             for room in rooms:
                 self.db.execute("INSERT OR REPLACE INTO probe (id, at) VALUES (1, ?)", (room,))
-        except sqlite3.Error as error:
+            os.fdatasync(self._wal)
+        except (sqlite3.Error, OSError) as error:
             self._rollback()
             self._refused = True
             log.error("%s: not ready: %s", self.path, error)
@@ -174,7 +228,18 @@ class Store:
     def close(self) -> None:
         """Writes everything into the one file and closes it."""
         self.flush()
+        self._syncing = None
+        self._sync()
+        self._finish(len(self._written))
         self.db.close()
+        os.close(self._wal)
+        self._thread.shutdown()
+
+
+def _die(path: str, error: BaseException) -> None:
+    """What the disk has of the log is unknown after a failed sync: only a new start, which reads it, knows."""
+    log.critical("%s: the log could not be synced: %s", path, error)
+    os._exit(1)
 
 
 def _open(path: str) -> sqlite3.Connection:
@@ -182,11 +247,16 @@ def _open(path: str) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
+        # FULL would sync within each COMMIT. The store syncs the log itself, after it and before any answer.
+        db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA cache_size = -32000")
         db.execute("PRAGMA wal_autocheckpoint = 4000")
         db.execute("PRAGMA journal_size_limit = 67108864")
         migrate(db, path)
+        db.execute("INSERT OR REPLACE INTO probe (id, at) VALUES (1, 0)")  # the log exists from here on
+        folder = os.open(Path(path).parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
     except BaseException:
         db.close()
         raise

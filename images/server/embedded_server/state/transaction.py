@@ -39,6 +39,15 @@ COLUMNS = ", ".join(Promise._fields)
 BY_ID = f"SELECT {COLUMNS} FROM promises WHERE id = ?"
 
 
+class Outcome(NamedTuple):
+    """What is to happen once a transaction is durable."""
+
+    executes: dict[str, tuple[int, str]]
+    unblocks: list[tuple[str, str]]
+    due: int
+    reset: bool
+
+
 class Transaction:
     """One commit's worth of work. `executes` and `unblocks` are sent, and `due` is waited for, only once it
     is durable.
@@ -64,6 +73,10 @@ class Transaction:
         self.unblocks: list[tuple[str, str]] = []
         self.due = NEVER
         self.reset = False
+
+    def outcome(self) -> Outcome:
+        """What it has to send, and when to wake."""
+        return Outcome(self.executes, self.unblocks, self.due, self.reset)
 
     def find(self, id: str) -> Promise | None:
         """The row as it stands, expired or not."""
