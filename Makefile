@@ -48,6 +48,10 @@ test: ## Run the unit tests inside the images (use T=worker for one image)
 itest: ## Run the integration tests on a copy of the stack (use T=tests/integration/… for some)
 	@bin/itest $(T)
 
+.PHONY: conformance
+conformance: ## Run the wire tests of a Resonate server (use RESONATE_URL=http://… for one of yours)
+	@bin/conformance $(T)
+
 .PHONY: check
 check: ## Check format, lint, types, shell and Dockerfiles
 	@bin/check
@@ -70,4 +74,4 @@ lock: ## Resolve the dependencies of every image anew into its requirements.lock
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
