@@ -40,8 +40,8 @@ def test_worker_killed_in_a_step_runs_only_that_step_again(stack: Stack) -> None
     # THEN the job ends as it would have
     done = wait_until(stack, job_id, "done")
     # AND the steps that were done before were not run again
-    # (the requester is told twice: that the job waits, and that it is done)
-    assert runs_of(stack, job_id) == dict.fromkeys([*STEPS, "await_approval"], 1) | {"notify_requester": 2}
+    # (the notice that the job waits is a step of its own)
+    assert runs_of(stack, job_id) == dict.fromkeys([*STEPS, "await_approval", "deliver_notice"], 1)
     for name in STEPS[:3]:
         assert step(done, name) == step(before, name)
 
