@@ -32,7 +32,7 @@ status: ## Show what runs, where, and which server holds the jobs
 
 .PHONY: submit
 submit: ## Send a sample document and follow it to the end (use D=s3://documents/… T=contract|invoice|report)
-	@bin/submit $(D) $(T)
+	@D='$(D)' T='$(T)' bin/submit
 
 .PHONY: doctor
 doctor: ## Check this machine without changing anything
