@@ -114,10 +114,13 @@ def test_never_two_borrowers_of_one(pauses: list[int], count: int) -> None:
         async def borrow(pause: int) -> None:
             async with made.borrow(soon(5)) as loan:
                 inside[loan.address] += 1
-                assert inside[loan.address] == 1
-                for _ in range(pause):
-                    await asyncio.sleep(0)
-                inside[loan.address] -= 1
+                try:
+                    assert inside[loan.address] == 1
+                    for _ in range(pause):
+                        await asyncio.sleep(0)
+                finally:
+                    # Also when it is cancelled in there.
+                    inside[loan.address] -= 1
 
         tasks = [asyncio.create_task(borrow(pause)) for pause in pauses]
         for number, task in enumerate(tasks):
