@@ -124,6 +124,7 @@ def test_taken_port_is_one_sentence_and_leaves_nothing(clone: Clone) -> None:
             {"DOCKER_HOST": "unix:///nowhere/docker.sock"},
             "Engine does not answer at unix:///nowhere/docker.sock",
         ),
+        ({"CA_BUNDLE": "/no/such.pem"}, "CA_BUNDLE=/no/such.pem cannot be read"),
         ({"PYTHON_IMAGE": "no-such-image:1"}, "PYTHON_IMAGE=no-such-image:1 is neither here nor can it be"),
     ],
 )
