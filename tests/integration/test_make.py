@@ -16,6 +16,9 @@ from harness.stack import PORTS, ROOT, docker, project_prefix
 from harness.waiting import wait_for
 
 
+OUTER = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "T", "D", "B", "S", "RESONATE_SERVER"}
+
+
 class Clone:
     """A clone of this repository with a stack of its own name on any free ports."""
 
@@ -31,7 +34,10 @@ class Clone:
         return subprocess.run(
             command,
             cwd=self.folder,
-            env=os.environ | self.settings | settings,
+            # What the make around us was given is not for the one in the clone.
+            env={name: value for name, value in os.environ.items() if name not in OUTER}
+            | self.settings
+            | settings,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
