@@ -15,7 +15,6 @@ import pytest
 from harness.stack import PORTS, ROOT, docker, project_prefix
 from harness.waiting import wait_for
 
-
 OUTER = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "T", "D", "B", "S", "RESONATE_SERVER"}
 
 
