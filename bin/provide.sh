@@ -3,7 +3,7 @@
 
 # provide_engine: the distribution's own package, where we may install it.
 provide_engine() {
-    if ! is_debian || ! is_root; then
+    if ! may_install; then
         is_debian && PROBLEM="there is no docker command; install the engine (sudo apt-get install docker.io), then run this again."
         return 1
     fi
