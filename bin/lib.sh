@@ -65,6 +65,15 @@ write_found() {
     mv "$new" .env
 }
 
+# change_found NAME=VALUE…: replaces these among what was found, and keeps the others.
+change_found() {
+    local line
+    while read -r line; do
+        case " $* " in *" ${line%%=*}="*) ;; *) set -- "$@" "$line" ;; esac
+    done < <(awk -v b="$MACHINE_BEGIN" -v e="$MACHINE_END" '$0 == e {on = 0} on {print} $0 == b {on = 1}' .env)
+    write_found "$@"
+}
+
 project() { setting COMPOSE_PROJECT_NAME durable-lambda; }
 
 # ---------------------------------------------------------------- the machine

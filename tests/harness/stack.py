@@ -78,6 +78,8 @@ class Stack:
         ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.settings = {name: str(port) for name, port in ports.items()} | dict(env or {})
         self.settings["COMPOSE_PROJECT_NAME"] = self.project
+        #: Containers that are cut off, and the networks they were on.
+        self._cut: dict[str, list[str]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix=self.project)
         own = Path(self._folder.name) / "settings.env"
         own.write_text("".join(f"{name}={value}\n" for name, value in self.settings.items()))
@@ -165,13 +167,19 @@ class Stack:
             subprocess.run(["docker", "unpause", container], capture_output=True, check=False)
 
     def disconnect(self, service: str) -> None:
-        """Cut a service off the network."""
+        """Cut a service off every network; `connect` undoes it."""
         for container in self.containers(service):
-            docker("network", "disconnect", f"{self.project}_default", container)
+            joined = inspect(container)["NetworkSettings"]["Networks"]
+            for network in joined:
+                docker("network", "disconnect", network, container)
+            if joined:
+                self._cut[container] = list(joined)
 
     def connect(self, service: str) -> None:
+        """Put a service back where `disconnect` took it from."""
         for container in self.containers(service):
-            docker("network", "connect", "--alias", service, f"{self.project}_default", container)
+            for network in self._cut.pop(container, []):
+                docker("network", "connect", "--alias", service, network, container)
 
     def logs(self, service: str, tail: int | str = "all", since: float | None = None) -> str:
         """What a service's containers said, each line as it was; `since` is a Unix time."""
