@@ -92,9 +92,9 @@ async def one_try(ctx: Context, step: Step, number: int, job: Job, args: tuple[A
     outcome: dict[str, Any]
     level = logging.INFO
     try:
-        tools.crash_point(job, step.name, "before")
+        await tools.crash_point(job, step.name, "before")
         outcome = {"checkpoint": await step.run(tools, job, *args)}
-        tools.crash_point(job, step.name, "after")
+        await tools.crash_point(job, step.name, "after")
         note = {"outcome": "done"}
     except Permanent as trouble:
         outcome = {"fault": {"code": trouble.code, "message": trouble.message}}

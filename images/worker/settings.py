@@ -49,7 +49,7 @@ class Settings:
     #: Whether documents and webhooks may use plain http and private addresses. For tests only.
     allow_private_urls: bool = False
     #: A folder that makes workers crash on purpose: a job called `crash-<step>-<before|middle|after>…` kills its
-    #: worker there, once; the folder keeps what has happened. For tests only.
+    #: worker there, once; `hold-…` stands still there until `<jobId>.go` is in the folder. For tests only.
     crash_folder: str = ""
     #: The file whose age tells the health check that the worker is alive and connected.
     health_file: str = "/tmp/healthy"  # noqa: S108 - the container's only writable place

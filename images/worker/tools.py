@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -30,11 +31,21 @@ class Tools:
         await self.web.close()
         self.storage.close()
 
-    def crash_point(self, job: Job, step: str, moment: str) -> None:
-        """Die here, once, if CRASH_FOLDER is set and the job is called so: `kill -9`, for tests."""
-        if not self.settings.crash_folder or not job.jobId.startswith(f"crash-{step}-{moment}"):
+    async def crash_point(self, job: Job, step: str, moment: str) -> None:
+        """For tests, where CRASH_FOLDER is set: a job called `crash-<step>-<moment>…` dies here, once, as by
+        `kill -9`; one called `hold-<step>-<moment>…` says so by a file of its name and stands still, its lease
+        renewed, until there is one that ends in `.go`.
+        """
+        if not self.settings.crash_folder or not job.jobId.startswith(
+            (f"crash-{step}-{moment}", f"hold-{step}-{moment}")
+        ):
             return
         mark = Path(self.settings.crash_folder) / job.jobId
+        if job.jobId.startswith("hold-"):
+            mark.touch()
+            while not mark.with_name(f"{job.jobId}.go").exists():  # noqa: ASYNC110 - set from outside
+                await asyncio.sleep(0.05)
+            return
         if mark.exists():
             return
         mark.touch()

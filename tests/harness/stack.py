@@ -26,6 +26,8 @@ PORTS = {
     "RESONATE_METRICS_PORT": ("server", 9090),
     "S3_PORT": ("localstack", 4566),
 }
+#: What a container's networks look like to `docker inspect`.
+Networks = dict[str, dict[str, Any]]
 #: Services a user's jobs run through, in the order a request meets them.
 SERVICES = ("gateway", "lambda", "server", "worker", "localstack")
 
@@ -78,14 +80,14 @@ class Stack:
         ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.settings = {name: str(port) for name, port in ports.items()} | dict(env or {})
         self.settings["COMPOSE_PROJECT_NAME"] = self.project
-        #: Containers that are cut off, and the networks they were on.
-        self._cut: dict[str, list[str]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix=self.project)
         own = Path(self._folder.name) / "settings.env"
         own.write_text("".join(f"{name}={value}\n" for name, value in self.settings.items()))
         self._compose = Compose(
             self.project, ["compose.yaml", *files], [str(ROOT / ".env"), str(own)], services
         )
+        #: Containers that are cut off, and the networks they were on.
+        self._cut: dict[str, Networks] = {}
         self.api_url = f"http://127.0.0.1:{self.settings['API_PORT']}"
         self.lambda_url = f"http://127.0.0.1:{self.settings['LAMBDA_PORT']}"
         self.resonate_url = f"http://127.0.0.1:{self.settings['RESONATE_PORT']}"
@@ -167,19 +169,15 @@ class Stack:
             subprocess.run(["docker", "unpause", container], capture_output=True, check=False)
 
     def disconnect(self, service: str) -> None:
-        """Cut a service off every network; `connect` undoes it."""
+        """Cut a service off every network it is in."""
         for container in self.containers(service):
-            joined = inspect(container)["NetworkSettings"]["Networks"]
-            for network in joined:
-                docker("network", "disconnect", network, container)
-            if joined:
-                self._cut[container] = list(joined)
+            if networks := cut_off(container):
+                self._cut[container] = networks
 
     def connect(self, service: str) -> None:
         """Put a service back where `disconnect` took it from."""
         for container in self.containers(service):
-            for network in self._cut.pop(container, []):
-                docker("network", "connect", "--alias", service, network, container)
+            join(container, self._cut.pop(container, {}))
 
     def logs(self, service: str, tail: int | str = "all", since: float | None = None) -> str:
         """What a service's containers said, each line as it was; `since` is a Unix time."""
@@ -247,6 +245,21 @@ def docker(*arguments: str) -> str:
 def inspect(container: str) -> dict[str, Any]:
     found: list[dict[str, Any]] = json.loads(docker("inspect", container))
     return found[0]
+
+
+def cut_off(container: str) -> Networks:
+    """Disconnect a container from every network; what `join` needs to undo it."""
+    networks: Networks = inspect(container)["NetworkSettings"]["Networks"]
+    for name in networks:
+        docker("network", "disconnect", name, container)
+    return networks
+
+
+def join(container: str, networks: Networks) -> None:
+    """Connect a container to the networks it was cut off from, under the names it had there."""
+    for name, settings in networks.items():
+        names = [part for alias in settings["Aliases"] or () for part in ("--alias", alias)]
+        docker("network", "connect", *names, name, container)
 
 
 def project_prefix() -> str:

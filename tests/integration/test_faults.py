@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from harness.fixtures import MakeStack
 from harness.jobs import accepted, job, status, step, submit, wait_until
 from harness.stack import Stack
 from harness.waiting import wait_for
-from integration.conftest import MakeStack
 from integration.test_submit import STEPS, runs_of
 
 

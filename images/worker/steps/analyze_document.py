@@ -27,7 +27,7 @@ async def analyze_document(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "text"
         await tools.storage.fetch(*split_uri(text["uri"]), path)
-        tools.crash_point(job, "analyze_document", "middle")
+        await tools.crash_point(job, "analyze_document", "middle")
         if settings.analyzer_model == "local":
             found = await run_limited(
                 "analysis", str(path), job.type, text.get("title") or document.get("name") or "",

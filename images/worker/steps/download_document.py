@@ -31,7 +31,7 @@ async def download_document(tools: Tools, job: Job) -> dict[str, Any]:
             sha256, size, declared = await tools.web.download(
                 job.documentUrl, path, limit=settings.max_document_bytes, seconds=settings.download_seconds
             )
-        tools.crash_point(job, "download_document", "middle")
+        await tools.crash_point(job, "download_document", "middle")
         try:
             media_type = await asyncio.to_thread(sniff, path, name, declared)
         except Unreadable as fault:

@@ -19,7 +19,7 @@ async def extract_text(tools: Tools, job: Job, document: dict[str, Any]) -> dict
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "document", Path(folder) / "text"
         await tools.storage.fetch(*split_uri(document["uri"]), source)
-        tools.crash_point(job, "extract_text", "middle")
+        await tools.crash_point(job, "extract_text", "middle")
         found = await run_limited(
             "reading", str(source), document["mediaType"], str(target),
             seconds=settings.reader_seconds, memory_mb=settings.reader_memory_mb,

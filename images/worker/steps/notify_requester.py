@@ -41,7 +41,7 @@ async def notify_requester(
         )
     except Transient as trouble:
         raise Transient("receiver_unavailable", trouble.message) from None
-    tools.crash_point(job, "notify_requester", "middle")
+    await tools.crash_point(job, "notify_requester", "middle")
     if 200 <= status < 300:
         return {
             "channel": "webhook",
@@ -66,7 +66,7 @@ async def leave_in_inbox(
     if undelivered:
         message["undelivered"] = {"callbackUrl": job.callbackUrl, "reason": undelivered}
     uri = await tools.storage.put_json(bucket, key, message)
-    tools.crash_point(job, "notify_requester", "middle")
+    await tools.crash_point(job, "notify_requester", "middle")
     checkpoint: dict[str, Any] = {
         "channel": "inbox",
         "where": uri,

@@ -30,7 +30,7 @@ async def store_results(
         **({"approval": approval} if approval else {}),
     }
     result_uri = await tools.storage.put_json(bucket, result_key(job), result)
-    tools.crash_point(job, "store_results", "middle")
+    await tools.crash_point(job, "store_results", "middle")
     report = report_of(result).encode()
     report_uri = await tools.storage.put(bucket, report_key(job), report, "text/markdown; charset=utf-8")
     return {"resultUri": result_uri, "reportUri": report_uri}

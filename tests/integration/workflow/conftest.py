@@ -1,56 +1,18 @@
 """A copy of the stack beside a world that misbehaves on order."""
 
-import json
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
+from harness.fixtures import MakeStack
 from harness.stack import Stack
-from integration.conftest import MakeStack
-
-FILES = ["tests/integration/workflow/compose.yaml"]
-
-
-class World:
-    """The outside: webhooks' receivers, documents, a model's endpoint (see world.py)."""
-
-    #: Where the worker finds it.
-    inside = "http://world:8099"
-
-    def __init__(self, stack: Stack) -> None:
-        self._http = httpx.Client(
-            base_url=f"http://{stack.compose('port', 'world', '8099').strip()}", timeout=30
-        )
-
-    def plan(self, name: str, *meets: str) -> str:
-        """What the next calls of `name` meet; returns the name."""
-        self._http.put(f"/plan/{name}", content=json.dumps(meets)).raise_for_status()
-        return name
-
-    def seen(self, name: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._http.get(f"/seen/{name}").json()
-        return found
-
-    def hook(self, name: str, *meets: str) -> str:
-        """A receiver of webhooks; its URL for the worker."""
-        return f"{self.inside}/hook/{self.plan(name, *meets)}"
-
-    def document(self, name: str, content: bytes, media_type: str = "text/plain") -> str:
-        self._http.put(
-            f"/doc/{name}", content=content, headers={"Content-Type": media_type}
-        ).raise_for_status()
-        return f"{self.inside}/doc/{name}"
+from harness.world import FILES, World, open_folder
 
 
 @pytest.fixture(scope="module")
 def crashes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that the worker's user may write."""
-    folder = tmp_path_factory.mktemp("crashes")
-    for part in (folder, folder.parent, folder.parent.parent):
-        part.chmod(0o777)
-    return folder
+    return open_folder(tmp_path_factory.mktemp("crashes"))
 
 
 @pytest.fixture(scope="module")

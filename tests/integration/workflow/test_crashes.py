@@ -9,8 +9,8 @@ import pytest
 from harness.jobs import accepted, status, step, wait_until
 from harness.stack import Stack
 from harness.waiting import wait_for
+from harness.world import World
 from integration.test_submit import read, runs_of
-from integration.workflow.conftest import World
 
 STEPS = ["download_document", "extract_text", "analyze_document", "store_results", "notify_requester"]
 POINTS = [f"{name}-{moment}" for name in STEPS for moment in ("before", "middle", "after")]

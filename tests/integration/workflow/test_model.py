@@ -8,8 +8,8 @@ import pytest
 from harness.jobs import accepted, status, step, wait_until
 from harness.stack import Stack
 from harness.waiting import wait_for
+from harness.world import World
 from integration.test_submit import read, runs_of
-from integration.workflow.conftest import World
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from typing import Any
 from harness.jobs import accepted, status, step, wait_until
 from harness.stack import Stack
 from harness.waiting import wait_for
+from harness.world import World
 from integration.test_submit import read, runs_of
-from integration.workflow.conftest import World
 
 SECRET = base64.b64decode("bm90IGEgc2VjcmV0LCBidXQgYSB0ZXN0")
 YES = {"approved": True, "approver": "a.person", "comment": "looks good"}

@@ -1,0 +1,57 @@
+"""pytest's side of the harness: copies of the stack for a test or a module, and the logs when one fails.
+
+A tier's conftest.py imports what it uses from here.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from harness.stack import PORTS, Stack, project_prefix
+
+MakeStack = Callable[..., Stack]
+
+# Settings of the person's shell are for their own stack, not for the tests' copies.
+for _name in (*PORTS, "COMPOSE_PROJECT_NAME", "LAMBDA_CONCURRENCY", "WORKER_REPLICAS", "ANALYZER_MODEL"):
+    os.environ.pop(_name, None)
+
+_running: list[Stack] = []
+
+
+def begin(life: ExitStack, **options: Any) -> Stack:
+    """Start a copy that lasts as long as `life`."""
+    stack = life.enter_context(Stack(project_prefix(), **options))
+    _running.append(stack)
+    life.callback(_running.remove, stack)
+    return stack
+
+
+@pytest.fixture
+def make_stack() -> Iterator[MakeStack]:
+    """Starts a further copy, gone after the test: make_stack(env={…}, files=[…], services=[…])."""
+    with ExitStack() as life:
+        yield lambda **options: begin(life, **options)
+
+
+@pytest.fixture(scope="module")
+def make_module_stack() -> Iterator[MakeStack]:
+    """As `make_stack`, for all tests of a module."""
+    with ExitStack() as life:
+        yield lambda **options: begin(life, **options)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    report = yield
+    if report.failed and call.when in ("setup", "call"):
+        # Only what was said while this test ran.
+        since = time.time() - call.duration - 1
+        for running in _running:
+            report.sections.append(
+                (f"the services of {running.project} meanwhile", running.report(since=since))
+            )
+    return report
