@@ -34,6 +34,10 @@ status: ## Show what runs, where, and which server holds the jobs
 submit: ## Send a sample document and follow it to the end (use D=s3://documents/… T=contract|invoice|report)
 	@D='$(D)' T='$(T)' bin/submit
 
+.PHONY: token
+token: ## Print a token for the HTTP API with AUTH=on (use WHO=you SCOPE="a b" HOURS=1)
+	@WHO='$(WHO)' SCOPE='$(SCOPE)' HOURS='$(HOURS)' bin/token
+
 .PHONY: doctor
 doctor: ## Check this machine without changing anything
 	@bin/doctor

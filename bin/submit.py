@@ -1,6 +1,7 @@
 """Sends a document to the HTTP API and prints each step as it happens. Usage: submit.py URL TYPE"""
 
 import json
+import os
 import secrets
 import sys
 import time
@@ -9,11 +10,12 @@ import urllib.request
 
 API = "http://127.0.0.1:8080"
 PATIENCE_SECONDS = 120
+HEADERS = {"content-type": "application/json", "authorization": f"Bearer {os.environ.get('TOKEN', '')}"}
 OVER = {"done", "failed", "cancelled"}
 
 
 def call(method: str, path: str, body: object = None) -> tuple[int, dict]:
-    request = urllib.request.Request(API + path, method=method, headers={"content-type": "application/json"})
+    request = urllib.request.Request(API + path, method=method, headers=HEADERS)
     data = None if body is None else json.dumps(body).encode()
     try:
         with urllib.request.urlopen(request, data, timeout=35) as answer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from resonate.connections import HttpConnection
@@ -25,6 +26,8 @@ BUDGET_SECONDS = 3.0
 _RESERVE_SECONDS = 0.5
 _NOT_FOUND = 404
 _ERROR = 500
+#: What a server with AUTH=on says to a token that is missing or does not allow this.
+_REFUSED = (401, 403)
 
 
 class ServerAwayError(Exception):
@@ -41,8 +44,9 @@ class _AtOnceThenOften:
 class Promises:
     """Durable promises, called from synchronous code."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
         self._url = url
+        self._token = token
         self._runner = asyncio.Runner()
         self._client: Resonate | None = None
 
@@ -52,8 +56,10 @@ class Promises:
 
         async def bounded() -> T:
             if self._client is None:  # its constructor needs the running loop
-                network = HttpConnection(self._url, backoff=_AtOnceThenOften())
-                self._client = Resonate(network=network, sources=[], subscription_refresh_secs=0)
+                network = HttpConnection(self._url, backoff=_AtOnceThenOften(), auth=self._token)
+                self._client = Resonate(
+                    network=network, sources=[], subscription_refresh_secs=0, token=self._token
+                )
                 await network.start()
             async with asyncio.timeout(budget):
                 return await work(self)
@@ -63,7 +69,7 @@ class Promises:
         except (TimeoutError, ConnectorError) as error:
             raise ServerAwayError(f"The workflow server did not answer within {budget:.1f} s.") from error
         except ServerError as error:
-            if error.code >= _ERROR:
+            if error.code >= _ERROR or error.code in _REFUSED:
                 raise ServerAwayError(f"The workflow server cannot work: {error.message}") from error
             raise
 
@@ -123,4 +129,11 @@ class Promises:
 
 def connect() -> Promises:
     """The line to the server that RESONATE_URL names."""
-    return Promises(os.environ.get("RESONATE_URL", "http://server:8001"))
+    return Promises(os.environ.get("RESONATE_URL", "http://server:8001"), _token())
+
+
+def _token() -> str | None:
+    """RESONATE_TOKEN, else what is in the file RESONATE_TOKEN_FILE; None where the server asks for none."""
+    file = os.environ.get("RESONATE_TOKEN_FILE")
+    token = os.environ.get("RESONATE_TOKEN") or (Path(file).read_text().strip() if file else "")
+    return token or None

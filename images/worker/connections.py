@@ -20,8 +20,8 @@ _REQUEST_SECONDS = 15
 class Requests(HttpConnection):
     """Requests to the server, with a limit on the time that one may take."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url, backoff=_BACKOFF)
+    def __init__(self, url: str, auth: str | None = None) -> None:
+        super().__init__(url, backoff=_BACKOFF, auth=auth)
 
     def _ensure_session(self) -> aiohttp.ClientSession:
         if self._session is None and not self._stopped:
@@ -46,8 +46,10 @@ class Inbox(SSEConnection):
     a word by TCP keep-alive.
     """
 
-    def __init__(self, url: str, pid: str, group: str, full: Callable[[], bool]) -> None:
-        super().__init__(url, pid=pid, group=group, backoff=_BACKOFF)
+    def __init__(
+        self, url: str, pid: str, group: str, full: Callable[[], bool], auth: str | None = None
+    ) -> None:
+        super().__init__(url, pid=pid, group=group, backoff=_BACKOFF, auth=auth)
         self._full = full
         #: Whether the server can reach this worker.
         self.connected = False

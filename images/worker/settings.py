@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 class SettingError(ValueError):
@@ -16,6 +17,8 @@ class Settings:
     """Defaults are those of the local stack."""
 
     resonate_url: str = "http://server:8001"
+    #: The worker's token for the server; empty: none.
+    resonate_token: str = ""
     #: The group whose jobs this worker takes.
     worker_group: str = "worker"
     #: Jobs this worker runs at once.
@@ -61,6 +64,25 @@ class Settings:
         return self.max_document_mb * 1_000_000
 
 
+#: Where Compose mounts secrets; ECS hands its own over as environment variables.
+_SECRETS = Path("/run/secrets")
+_SECRET = {"resonate_token", "webhook_secret"}
+
+
+def _secret(folder: Path, name: str) -> str:
+    """The content of a secret's file, empty where there is none."""
+    try:
+        return (folder / name).read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def model_keys(secrets: Path = _SECRETS) -> dict[str, str]:
+    """Keys of the model's provider by the names its library reads them by, from the secret of that name."""
+    lines = (line.partition("=") for line in _secret(secrets, "model_keys").splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines if value.strip()}
+
+
 def _delays(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.split(",") if part.strip())
 
@@ -78,13 +100,18 @@ _NAMES = {"task_ttl_seconds": "RESONATE_TASK_TTL_SECONDS"}
 _MAY_BE_ZERO = {"stop_seconds"}
 
 
-def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings. Raises :class:`SettingError` for the first value that cannot be used."""
+def load(environ: Mapping[str, str] | None = None, secrets: Path = _SECRETS) -> Settings:
+    """Read the settings, and what is secret from the files in `secrets` where the environment has none.
+
+    Raises :class:`SettingError` for the first value that cannot be used.
+    """
     environ = os.environ if environ is None else environ
     values: dict[str, object] = {}
     for name, default in ((f.name, f.default) for f in Settings.__dataclass_fields__.values()):
         variable = _NAMES.get(name, name.upper())
         text = environ.get(variable)
+        if not text and name in _SECRET:
+            text = _secret(secrets, name)
         if text is None or (text == "" and not isinstance(default, str)):
             continue
         try:

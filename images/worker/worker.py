@@ -21,7 +21,7 @@ import log
 import workflow
 from connections import Inbox, Requests
 from leases import Leases
-from settings import SettingError, Settings, load
+from settings import SettingError, Settings, load, model_keys
 from tools import Tools
 
 logger = logging.getLogger("worker")
@@ -40,10 +40,12 @@ async def run(settings: Settings) -> None:
         settings.resonate_url,
         pid,
         settings.worker_group,
+        auth=settings.resonate_token or None,
         full=lambda: leases.held >= settings.worker_concurrency,
     )
     resonate = Resonate(
-        network=Requests(settings.resonate_url),
+        network=Requests(settings.resonate_url, auth=settings.resonate_token or None),
+        token=settings.resonate_token or None,
         sources=[inbox],
         group=settings.worker_group,
         pid=pid,
@@ -94,6 +96,8 @@ def main() -> None:
     log.configure()
     try:
         settings = load()
+        for name, value in model_keys().items():
+            os.environ.setdefault(name, value)
     except SettingError as error:
         sys.exit(f"worker: {error}")
     asyncio.run(run(settings))

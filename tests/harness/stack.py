@@ -80,12 +80,13 @@ class Stack:
         ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.settings = {name: str(port) for name, port in ports.items()} | dict(env or {})
         self.settings["COMPOSE_PROJECT_NAME"] = self.project
+        if self.settings.get("AUTH") == "on":
+            self.settings["RESONATE_AUTH__PUBLICKEY"] = "/run/secrets/resonate_public_key"
         self._folder = tempfile.TemporaryDirectory(prefix=self.project)
         own = Path(self._folder.name) / "settings.env"
-        own.write_text("".join(f"{name}={value}\n" for name, value in self.settings.items()))
-        self._compose = Compose(
-            self.project, ["compose.yaml", *files], [str(ROOT / ".env"), str(own)], services
-        )
+        settings = found_on_this_machine() | self.settings
+        own.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        self._compose = Compose(self.project, ["compose.yaml", *files], [str(own)], services)
         #: Containers that are cut off, and the networks they were on.
         self._cut: dict[str, Networks] = {}
         self.api_url = f"http://127.0.0.1:{self.settings['API_PORT']}"
@@ -230,7 +231,10 @@ class Stack:
 
     def resonate(self, kind: str, **data: object) -> dict[str, Any]:
         """One request to the Resonate server over its wire, version 2026-04-01; its whole answer."""
-        body = {"kind": kind, "head": {"corrId": secrets.token_hex(4), "version": "2026-04-01"}, "data": data}
+        head = {"corrId": secrets.token_hex(4), "version": "2026-04-01"}
+        if self.settings.get("AUTH") == "on":
+            head["auth"] = secret("resonate_token_operator")
+        body = {"kind": kind, "head": head, "data": data}
         answer: dict[str, Any] = httpx.post(self.resonate_url, json=body, timeout=10).json()
         return answer
 
@@ -260,6 +264,24 @@ def join(container: str, networks: Networks) -> None:
     for name, settings in networks.items():
         names = [part for alias in settings["Aliases"] or () for part in ("--alias", alias)]
         docker("network", "connect", *names, name, container)
+
+
+def found_on_this_machine() -> dict[str, str]:
+    """What `make itest` found out and wrote into .env; a person's own settings there are not for the tests."""
+    lines = (ROOT / ".env").read_text().splitlines()
+    settings, found = {}, False
+    for line in lines:
+        if line.startswith("# --- "):
+            found = line.startswith("# --- found on this machine")
+        name, _, value = line.partition("=")
+        if (found and name not in ("AUTH", "RESONATE_AUTH__PUBLICKEY")) or name == "STACK_IMAGES":
+            settings[name] = value
+    return {name: value for name, value in settings.items() if not name.startswith("#")}
+
+
+def secret(name: str) -> str:
+    """A secret that `make up` and `make itest` make."""
+    return (ROOT / "secrets" / "own" / name).read_text().strip()
 
 
 def project_prefix() -> str:

@@ -72,7 +72,7 @@ def main() -> int:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = Settings.read(os.environ)
-        table = routes.read(settings.openapi)
+        table = routes.read(settings.openapi, settings.authorizer)
         asyncio.run(serve(settings, table))
     except (SettingError, routes.SpecificationError, OSError) as error:
         sys.stderr.write(f"gateway: {error}\n")

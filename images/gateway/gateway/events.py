@@ -46,6 +46,8 @@ class Request:
     #: As API Gateway's: 15 characters of base64 and a "=".
     request_id: str = field(default_factory=lambda: base64.b64encode(os.urandom(11)).decode())
     time: float = field(default_factory=time.time)
+    #: What an authorizer says of the caller.
+    authorizer: dict[str, Any] | None = None
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key.lower() == name), None)
@@ -129,6 +131,7 @@ def _version_2(request: Request, route: Route, parameters: dict[str, str], api: 
     event["requestContext"] = {
         "accountId": api.account,
         "apiId": api.api_id,
+        **({"authorizer": request.authorizer} if request.authorizer else {}),
         "domainName": request.domain,
         "domainPrefix": request.domain.partition(".")[0],
         "http": {
@@ -175,6 +178,7 @@ def _version_1(request: Request, route: Route, parameters: dict[str, str], api: 
         "requestContext": {
             "accountId": api.account,
             "apiId": api.api_id,
+            **({"authorizer": request.authorizer["jwt"]} if request.authorizer else {}),
             "domainName": request.domain,
             "domainPrefix": request.domain.partition(".")[0],
             "extendedRequestId": request.request_id,

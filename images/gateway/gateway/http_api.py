@@ -8,11 +8,13 @@ import json
 import logging
 import math
 import string
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
 from . import answers, events
+from .authorizer import Authorizer, Jwt, RefusedError
 from .cors import Policy
 from .environments import ThrottledError
 from .invoker import Call, Invoker, LostError, Result, trace_id
@@ -58,6 +60,7 @@ class HttpApi:
         self._routes = routes
         self._invoker = invoker
         self._policy = Policy(routes.cors) if routes.cors else None
+        self._authorizer = Authorizer(settings.issuers())
         self._api = events.Api(settings.account, settings.api_id, settings.stage)
 
     def application(self) -> web.Application:
@@ -102,6 +105,8 @@ class HttpApi:
         if head > HEADER_BYTES:
             raise HttpError(431, "Request Header Fields Too Large")
         route, parameters = self._route(received)
+        if route.authorizer:
+            received.authorizer = await self._authorize(route.authorizer, received)
         received.body = await self._body(request)
         version = self._settings.event_version or route.event_version
         event = json.dumps(events.build(version, received, route, parameters, self._api)).encode()
@@ -135,6 +140,18 @@ class HttpApi:
         if found is None:
             raise HttpError(404, "Not Found")
         return found
+
+    async def _authorize(self, wanted: Jwt, received: events.Request) -> dict[str, Any]:
+        kind, _, name = wanted.identity_source.removeprefix("$request.").partition(".")
+        found = received.header(name.lower()) if kind == "header" else (received.query().get(name) or [""])[0]
+        try:
+            return await self._authorizer.check(wanted, found)
+        except RefusedError as error:
+            raise HttpError(
+                error.status,
+                error.message,
+                {"www-authenticate": error.challenge} if error.challenge else None,
+            ) from None
 
     async def _body(self, request: web.Request) -> bytes:
         if (request.content_length or 0) > PAYLOAD_BYTES:

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 
 import yaml
 
+from .authorizer import Jwt
+
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _ANY = "x-amazon-apigateway-any-method"
 _INTEGRATION = "x-amazon-apigateway-integration"
@@ -29,6 +31,8 @@ class Route:
     method: str
     path: str
     event_version: str = "2.0"
+    #: What a caller's token must be; None: nobody is asked for one.
+    authorizer: Jwt | None = None
 
     @property
     def key(self) -> str:
@@ -97,16 +101,16 @@ class Routes:
         return (self._default, {}) if self._default else None
 
 
-def read(path: Path) -> Routes:
-    """Raises SpecificationError, OSError."""
+def read(path: Path, authorizer: Jwt | None = None) -> Routes:
+    """`authorizer` guards every route that says nothing of security. Raises SpecificationError, OSError."""
     try:
         document = yaml.safe_load(path.read_text())
-        return parse(document)
+        return parse(document, authorizer)
     except (yaml.YAMLError, SpecificationError) as error:
         raise SpecificationError(f"{path}: {error}") from error
 
 
-def parse(document: Any) -> Routes:
+def parse(document: Any, authorizer: Jwt | None = None) -> Routes:
     """Raises SpecificationError."""
     if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
         raise SpecificationError("no `paths`: an OpenAPI 3 document is expected")
@@ -116,7 +120,9 @@ def parse(document: Any) -> Routes:
             if name not in _METHODS and name != _ANY:
                 continue
             method = "ANY" if name == _ANY else name.upper()
-            routes.append(Route(method, path, _event_version(document, f"{method} {path}", operation)))
+            where = f"{method} {path}"
+            version = _event_version(document, where, operation)
+            routes.append(Route(method, path, version, _authorizer(document, where, operation, authorizer)))
     return Routes(routes, _cors(document.get("x-amazon-apigateway-cors")))
 
 
@@ -133,6 +139,39 @@ def _event_version(document: dict[str, Any], where: str, operation: Any) -> str:
     if version not in ("1.0", "2.0"):
         raise SpecificationError(f"{where}: payloadFormatVersion is {version!r}, expected '1.0' or '2.0'")
     return version
+
+
+def _authorizer(document: dict[str, Any], where: str, operation: Any, default: Jwt | None) -> Jwt | None:
+    """The JWT authorizer of a route: its own `security`, else the document's, else the default.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-open-api.html
+    """
+    security = operation.get("security", document.get("security")) if isinstance(operation, dict) else None
+    if security is None:
+        return default
+    if not security:  # `security: []` opens a route
+        return None
+    if len(security) != 1 or len(security[0]) != 1:
+        raise SpecificationError(f"{where}: security names several schemes; an HTTP API has one for a route")
+    [(name, scopes)] = security[0].items()
+    scheme = document.get("components", {}).get("securitySchemes", {}).get(name, {})
+    found = scheme.get("x-amazon-apigateway-authorizer")
+    if not isinstance(found, dict) or found.get("type") != "jwt":
+        raise SpecificationError(
+            f"{where}: security scheme {name!r} is no JWT authorizer; only those are served here"
+        )
+    settings = found.get("jwtConfiguration", {})
+    if not settings.get("issuer") or not settings.get("audience"):
+        raise SpecificationError(
+            f"{where}: security scheme {name!r} has no jwtConfiguration with issuer and audience"
+        )
+    source = found.get("identitySource", Jwt.identity_source)
+    source = source if isinstance(source, str) else source[0]
+    if not source.startswith(("$request.header.", "$request.querystring.")):
+        raise SpecificationError(
+            f"{where}: identitySource {source!r} is neither a header nor a query parameter"
+        )
+    return Jwt(settings["issuer"], tuple(settings["audience"]), source, tuple(scopes))
 
 
 def _cors(document: Any) -> Cors | None:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from .authorizer import Jwt
+from .issuer import API_AUDIENCE, API_ISSUER
+
 
 class SettingError(ValueError):
     """A variable has a value that cannot be used; the message names variable, value and what is expected."""
@@ -26,6 +29,19 @@ def _address(raw: str) -> tuple[str, int]:
     if not host or not port.isdigit():
         raise SettingError(f"LAMBDA_HOST={raw!r} is not an address; expected host:port, such as lambda:8080")
     return host, int(port)
+
+
+def _authorizer(environ: Mapping[str, str]) -> Jwt | None:
+    auth = environ.get("AUTH", "").strip().lower()
+    if auth not in ("", "off", "on"):
+        raise SettingError(f"AUTH={auth!r} is unknown; expected on or off")
+    issuer = environ.get("API_JWT_ISSUER", "").strip()
+    audience = tuple(environ.get("API_JWT_AUDIENCE", "").split())
+    if bool(issuer) != bool(audience):
+        raise SettingError("API_JWT_ISSUER and API_JWT_AUDIENCE belong together; set both or neither")
+    if issuer and not issuer.startswith("https://"):
+        raise SettingError(f"API_JWT_ISSUER={issuer!r} is no issuer; expected https://…, as API Gateway does")
+    return Jwt(issuer or API_ISSUER, audience or (API_AUDIENCE,)) if auth == "on" else None
 
 
 @dataclass
@@ -52,6 +68,10 @@ class Settings:
     event_age: float = 21600.0
     integration: float = 30.0
     names: frozenset[str] = field(default_factory=frozenset)
+    #: What every route asks of its callers that says nothing itself; None: nothing.
+    authorizer: Jwt | None = None
+    #: The keys of the local issuer; other issuers are asked for theirs.
+    jwks: Path = Path("/run/secrets/api_jwks")
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -84,7 +104,13 @@ class Settings:
             event_age=_number(environ, "LAMBDA_EVENT_AGE_SECONDS", 21600, 1, 21600),
             integration=_number(environ, "API_INTEGRATION_SECONDS", 30, 0.05, 30),
             names=frozenset({function, "function"}),
+            authorizer=_authorizer(environ),
+            jwks=Path(environ.get("API_JWKS_FILE") or "/run/secrets/api_jwks"),
         )
+
+    def issuers(self) -> dict[str, Path]:
+        """Issuers whose keys are in a file."""
+        return {API_ISSUER: self.jwks}
 
     def arn(self, name: str) -> str:
         return f"arn:aws:lambda:{self.region}:{self.account}:function:{name}"

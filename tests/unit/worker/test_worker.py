@@ -17,7 +17,7 @@ from resonate.retry import Never
 import durable
 from contract import FAULTS, Job, failure_of
 from durable import JobFailed, Step, run_step
-from settings import SettingError, Settings, load
+from settings import SettingError, Settings, load, model_keys
 from steps.notify_requester import message_id_of, signed_headers
 from tools import Tools
 from trouble import Permanent, Transient
@@ -30,7 +30,7 @@ JOB = Job(jobId="j", documentUrl="s3://documents/a.pdf", requesterId="r", type="
 
 
 def test_settings_come_from_the_environment_and_name_what_is_wrong() -> None:
-    assert load({}) == Settings()
+    assert load({}, Path("/nowhere")) == Settings()
     found = load({"MAX_DOCUMENT_MB": "5", "WEBHOOK_RETRY_SECONDS": "1, 2.5", "ALLOW_PRIVATE_URLS": "true"})
     assert (found.max_document_bytes, found.webhook_retry_seconds, found.allow_private_urls) == (
         5_000_000,
@@ -42,6 +42,17 @@ def test_settings_come_from_the_environment_and_name_what_is_wrong() -> None:
         name = next(iter(bad))
         with pytest.raises(SettingError, match=f"{name}='{bad[name]}'"):
             load(bad)
+
+
+def test_secrets_come_from_files_unless_the_environment_has_them(tmp_path: Path) -> None:
+    (tmp_path / "webhook_secret").write_text("whsec_YQ==\n")
+    (tmp_path / "resonate_token").write_text("")
+    (tmp_path / "model_keys").write_text("OPENAI_API_KEY=sk-a=b\nANTHROPIC_API_KEY=\n")
+    found = load({}, tmp_path)
+    assert (found.webhook_secret, found.resonate_token) == ("whsec_YQ==", "")
+    assert load({"WEBHOOK_SECRET": "whsec_Yg=="}, tmp_path).webhook_secret == "whsec_Yg=="
+    assert model_keys(tmp_path) == {"OPENAI_API_KEY": "sk-a=b"}
+    assert model_keys(tmp_path / "none") == {}
 
 
 # ---------------------------------------------------------------- the web

@@ -1,0 +1,119 @@
+"""The local issuer: makes the keys of AUTH=on and the tokens they sign. It runs when asked, and serves nothing.
+
+    python -m gateway.issuer keys FOLDER
+    python -m gateway.issuer token FOLDER [--subject WHO] [--scope "a b"] [--hours N]
+
+`keys` writes what is not there yet: the key pair whose tokens the Resonate server accepts, a token each for the
+function, the workers and the person at the keyboard; and the key pair of the HTTP API's tokens with its JWKS. In
+AWS another takes this place: Cognito or any OpenID Connect issuer for the API, Secrets Manager for the rest.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+API_ISSUER = "https://issuer.durable-lambda.local"
+API_AUDIENCE = "document-api"
+#: A job may live for ten years, and so may the line it is worked on by.
+_INSIDE_SECONDS = 3650 * 24 * 3600
+#: Whose promises a token of the inside may touch; the function also lists, which only an empty prefix allows.
+_INSIDE = {
+    "function": {"prefix": ""},
+    "worker": {"prefix": "doc/"},
+    "operator": {"role": "admin"},
+}
+
+
+def make_keys(folder: Path) -> list[str]:
+    """Make what is missing; the names of the files made. A key is never replaced, its tokens follow it."""
+    made = []
+    private = folder / "resonate_private_key"
+    tokens = [folder / f"resonate_token_{name}" for name in _INSIDE]
+    if not private.exists() or not all(file.exists() for file in (folder / "resonate_public_key", *tokens)):
+        key = ed25519.Ed25519PrivateKey.generate()
+        _write(private, _pem(key), 0o600)
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        _write(folder / "resonate_public_key", public, 0o444)
+        now = int(time.time())
+        for name, claims in _INSIDE.items():
+            token = jwt.encode(
+                {"sub": name, "iat": now, "exp": now + _INSIDE_SECONDS, **claims}, key, algorithm="EdDSA"
+            )
+            # Those of the services are read in their containers, by another user.
+            _write(folder / f"resonate_token_{name}", token.encode(), 0o600 if name == "operator" else 0o444)
+        made.append("the Resonate server's key and its clients' tokens")
+    private, public_set = folder / "api_private_key", folder / "api_jwks"
+    if not private.exists() or not public_set.exists():
+        rsa_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(rsa_key.public_key()))
+        jwk |= {"kid": uuid.uuid4().hex[:12], "alg": "RS256", "use": "sig"}
+        _write(private, _pem(rsa_key), 0o600)
+        _write(public_set, json.dumps({"keys": [jwk]}).encode(), 0o444)
+        made.append("the HTTP API's key")
+    return made
+
+
+def api_token(folder: Path, subject: str, scope: str, hours: float) -> str:
+    """A token for the HTTP API, as an OpenID Connect issuer would give it after a login."""
+    key = load_pem_private_key((folder / "api_private_key").read_bytes(), password=None)
+    kid = json.loads((folder / "api_jwks").read_bytes())["keys"][0]["kid"]
+    now = int(time.time())
+    claims = {
+        "iss": API_ISSUER,
+        "aud": API_AUDIENCE,
+        "sub": subject,
+        "iat": now,
+        "exp": now + int(hours * 3600),
+        "jti": uuid.uuid4().hex,
+        **({"scope": scope} if scope else {}),
+    }
+    return jwt.encode(claims, key, algorithm="RS256", headers={"kid": kid})  # type: ignore[arg-type]
+
+
+def _pem(key: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(content)
+    new.replace(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m gateway.issuer")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    keys = verbs.add_parser("keys")
+    token = verbs.add_parser("token")
+    for verb in (keys, token):
+        verb.add_argument("folder", type=Path)
+    token.add_argument("--subject", default="you")
+    token.add_argument("--scope", default="")
+    token.add_argument("--hours", type=float, default=1.0)
+    asked = parser.parse_args()
+    if asked.verb == "keys":
+        for what in make_keys(asked.folder):
+            sys.stdout.write(f"{what}\n")
+    else:
+        sys.stdout.write(api_token(asked.folder, asked.subject, asked.scope, asked.hours) + "\n")
+
+
+if __name__ == "__main__":
+    main()
