@@ -66,6 +66,14 @@ bench: ## Run the benchmarks (use B=name for one)
 
 ##@ Housekeeping
 
+.PHONY: audit
+audit: ## Ask the vulnerability databases about every locked dependency
+	@bin/audit
+
+.PHONY: sbom
+sbom: ## Write what is in each image, with its licence, to dist/sbom
+	@bin/sbom
+
 .PHONY: format
 format: ## Format the Python code
 	@bin/format

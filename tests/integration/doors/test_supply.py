@@ -1,0 +1,51 @@
+"""What is in the images is known: versions pinned, hashes locked, a bill of materials that names it all."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.stack import ROOT, docker, found_on_this_machine
+
+LOCKS = sorted(ROOT.glob("**/*requirements.lock"))
+
+
+def pinned(lock: Path) -> dict[str, str]:
+    found = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", lock.read_text(), re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.relative_to(ROOT)))
+def test_every_dependency_is_pinned_with_hashes_and_no_index_is_named(lock: Path) -> None:
+    text = lock.read_text()
+    entries = [entry for entry in re.split(r"\n(?=\S)", text) if entry and not entry.startswith("#")]
+    assert entries
+    for entry in entries:
+        assert "--hash=sha256:" in entry, entry.partition("\n")[0]
+    assert "://" not in "".join(line for line in text.splitlines(True) if not line.lstrip().startswith("#"))
+
+
+def test_the_bill_of_materials_names_every_locked_distribution_with_its_licence(tmp_path: Path) -> None:
+    image = f"{found_on_this_machine().get('STACK_IMAGES') or os.environ.get('STACK_IMAGES', 'durable-lambda')}/gateway"
+    target = tmp_path / "gateway.cdx.json"
+    container = docker("create", image).strip()
+    try:
+        with subprocess.Popen(["docker", "export", container], stdout=subprocess.PIPE) as tree:
+            command = [sys.executable, "-W", "error", "bin/sbom.py", image, "sha256:0", str(target)]
+            subprocess.run(command, cwd=ROOT, stdin=tree.stdout, check=True, timeout=240)
+    finally:
+        docker("rm", container)
+    components = json.loads(target.read_text())["components"]
+    python = {
+        c["purl"].split("/")[-1].split("@")[0]: c for c in components if "pkg:pypi/" in c.get("purl", "")
+    }
+    for name, version in pinned(ROOT / "images/gateway/requirements.lock").items():
+        if name in python:
+            assert python[name]["version"] == version
+            assert python[name]["licenses"], name
+    assert {"aiohttp", "pyjwt", "cryptography", "pyyaml"} <= set(python)
+    assert any("pkg:deb/debian/openssl" in c.get("purl", "") or "libssl" in c["name"] for c in components)
