@@ -28,6 +28,8 @@ ALONE = 2
 #: An idle disk is tried again after this long, in seconds, when somebody asks whether the server is ready.
 PROBE_SECONDS = 5.0
 ROOM = 65536  # bytes
+#: A clock may slip back by so much, as time synchronisation does it; beyond it was set.
+SLIP_MS = 1000
 
 type Operation = Callable[[Transaction, Any], Answer]
 
@@ -79,10 +81,17 @@ class Store:
         self._last_ms = 0
 
     def now(self) -> int:
-        """The time in ms since 1970; it never goes backwards."""
+        """The time in ms since 1970. It never goes backwards, but where the machine's clock was set back.
+
+        To stand still until that clock has caught up, for an hour maybe, would be a server on which no lease ends.
+        """
         ms = int(time() * 1000)
         if ms < self._last_ms:
-            return self._last_ms
+            if self._last_ms - ms <= SLIP_MS:
+                return self._last_ms
+            log.warning(
+                "the clock was set back by %.0f s; what is due later stays so", (self._last_ms - ms) / 1000
+            )
         self._last_ms = ms
         return ms
 

@@ -10,9 +10,13 @@ import resource
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import VERSION, Running
+
+from embedded_server import store as store_module
 
 type Launch = Callable[..., Running]
 FAR = 4_000_000_000_000
@@ -206,3 +210,24 @@ def test_a_request_that_fails_takes_no_other_with_it(launch: Launch) -> None:
     statuses = [int(part[:3]) for part in got.split(b"HTTP/1.1 ")[1:]]
     for n, status in enumerate(statuses):
         assert server.send("promise.get", {"id": f"p{n}"})[0] == (200 if status == 200 else 404)
+
+
+def test_time_neither_goes_backwards_nor_stands_still_for_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = 1_800_000_000.0
+    monkeypatch.setattr(store_module, "time", lambda: clock)
+    store = store_module.Store(str(tmp_path / "resonate.db"), 1000)
+    begun = store.now()
+    # The clock slips, as time synchronisation lets it: time waits for it.
+    clock -= 0.5
+    assert store.now() == begun
+    # The clock is set back by an hour: time goes on from there, or no lease would end for an hour.
+    clock -= 3600
+    assert store.now() == begun - 3_600_500
+    clock += 5
+    assert store.now() == begun - 3_595_500
+    # And on, by an hour.
+    clock += 7200
+    assert store.now() == begun + 3_604_500
+    store.close()
