@@ -38,6 +38,14 @@ submit: ## Send a sample document and follow it to the end (use D=s3://documents
 token: ## Print a token for the HTTP API with AUTH=on (use WHO=you SCOPE="a b" HOURS=1)
 	@WHO='$(WHO)' SCOPE='$(SCOPE)' HOURS='$(HOURS)' bin/token
 
+.PHONY: backup
+backup: ## Copy the state of the running stack into a file (use F=file.tar)
+	@F='$(F)' bin/backup
+
+.PHONY: restore
+restore: ## Put a backup into this stack, which must be empty, and start it (use F=file.tar)
+	@F='$(F)' bin/restore
+
 .PHONY: doctor
 doctor: ## Check this machine without changing anything
 	@bin/doctor
@@ -51,6 +59,14 @@ test: ## Run the unit tests inside the images (use T=worker for one image)
 .PHONY: itest
 itest: ## Run the integration tests on a copy of the stack (use T=tests/integration/… for some)
 	@bin/itest $(T)
+
+.PHONY: chaos
+chaos: ## Break everything on purpose and count what is lost; writes docs/chaos.md (35 min; use T=… for some)
+	@bin/chaos $(T)
+
+.PHONY: soak
+soak: ## Run steady load and look for what grows (30 min; use SOAK_MINUTES=10)
+	@bin/soak
 
 .PHONY: conformance
 conformance: ## Run the wire tests of a Resonate server (use RESONATE_URL=http://… for one of yours)

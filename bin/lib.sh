@@ -75,6 +75,9 @@ change_found() {
 }
 
 project() { setting COMPOSE_PROJECT_NAME durable-lambda; }
+# Here while make restore is filling this stack's volumes.
+# shellcheck disable=SC2034
+RESTORING=.state/restoring-$(project)
 
 # ---------------------------------------------------------------- the machine
 

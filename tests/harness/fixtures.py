@@ -7,13 +7,16 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.clone import Clone
 from harness.stack import PORTS, Stack, project_prefix
 
 MakeStack = Callable[..., Stack]
+MakeClone = Callable[[], Clone]
 
 # Settings of the person's shell are for their own stack, not for the tests' copies.
 for _name in (*PORTS, "COMPOSE_PROJECT_NAME", "LAMBDA_CONCURRENCY", "WORKER_REPLICAS", "ANALYZER_MODEL"):
@@ -42,6 +45,22 @@ def make_module_stack() -> Iterator[MakeStack]:
     """As `make_stack`, for all tests of a module."""
     with ExitStack() as life:
         yield lambda **options: begin(life, **options)
+
+
+@pytest.fixture
+def make_clone(tmp_path: Path) -> Iterator[MakeClone]:
+    """Makes a clone of its own stack's name; its stack is gone after the test."""
+    made: list[Clone] = []
+
+    def make() -> Clone:
+        clone = Clone(tmp_path / f"clone-{len(made) + 1}")
+        made.append(clone)
+        clone.fill()
+        return clone
+
+    yield make
+    for clone in made:
+        clone.make("reset")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -150,6 +150,13 @@ class Stack:
         """Start stopped services and wait until they are healthy."""
         self.compose("up", "--detach", "--wait", "--no-recreate", "--no-deps", *services)
 
+    def healthy(self, service: str) -> bool:
+        """Whether every container of a service is; one that was paused is not, for a probe or two."""
+        return all(
+            inspect(container)["State"].get("Health", {}).get("Status") == "healthy"
+            for container in self.containers(service)
+        )
+
     def stop(self, *services: str) -> None:
         """Stop services as a deployment would: SIGTERM, then the grace period."""
         self.compose("stop", *services)

@@ -5,10 +5,17 @@ from contextlib import ExitStack
 
 import pytest
 
-from harness.fixtures import MakeStack, begin, make_module_stack, make_stack, pytest_runtest_makereport
+from harness.fixtures import (
+    MakeStack,
+    begin,
+    make_clone,
+    make_module_stack,
+    make_stack,
+    pytest_runtest_makereport,
+)
 from harness.stack import Stack
 
-__all__ = ["MakeStack", "make_module_stack", "make_stack", "pytest_runtest_makereport", "stack"]
+__all__ = ["MakeStack", "make_clone", "make_module_stack", "make_stack", "pytest_runtest_makereport", "stack"]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,208 @@
+"""What the clients were told about each job, and whether it was kept."""
+
+import json
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from harness.jobs import OVER, job
+from harness.stack import Stack
+from harness.waiting import wait_for
+from harness.world import World
+
+#: How a request may be refused: what API Gateway and Lambda answer when something behind them is not well.
+REFUSALS = {429, 500, 502, 503, 504}
+#: Seconds a client waits for an answer: longer than the HTTP API takes for its own 503 (30).
+PATIENCE = 45
+STEPS = ["download_document", "extract_text", "analyze_document", "store_results", "notify_requester"]
+
+
+class Account:
+    """The book of one run. Safe for many threads; `errors` must be empty at its end."""
+
+    def __init__(self, stack: Stack, world: World | None = None) -> None:
+        self.stack = stack
+        self.world = world
+        self.api = httpx.Client(base_url=stack.api_url, timeout=PATIENCE)
+        self.bodies: dict[str, dict[str, Any]] = {}
+        #: When each job was first sent, and when it was accepted.
+        self.sent: dict[str, float] = {}
+        self.accepted: dict[str, float] = {}
+        #: Refusals by status, or "no answer".
+        self.refusals: Counter[str] = Counter()
+        #: Spans of time in which a request was under way, by kind: what a fault met.
+        self.under_way: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        self.status_answers: list[float] = []
+        self.errors: list[str] = []
+        self._lock = threading.Lock()
+
+    # ------------------------------------------------------------ asking
+
+    def submit(self, **fields: Any) -> str:
+        """Send a new job once; its id. Whether it was accepted stands in `accepted`."""
+        body = job(**fields)
+        with self._lock:
+            self.bodies[body["jobId"]] = body
+            self.sent[body["jobId"]] = time.time()
+        self.send(body["jobId"])
+        return str(body["jobId"])
+
+    def send(self, job_id: str) -> bool:
+        """Send a job, for the first time or again."""
+        answer = self._request("submit", "POST", "/process-document", json=self.bodies[job_id])
+        if answer is None:
+            return False
+        if answer.status_code != 202 or answer.json() != {"status": "accepted", "jobId": job_id}:
+            self._wrong(f"{job_id}: POST answered {answer.status_code} {answer.text[:300]}")
+            return False
+        with self._lock:
+            self.accepted.setdefault(job_id, time.time())
+        return True
+
+    def send_all_refused(self, seconds: float) -> None:
+        """Send what was refused again, until it is accepted."""
+        for job_id in self.bodies.keys() - self.accepted.keys():
+            wait_for(lambda job_id=job_id: self.send(job_id), f"{job_id} to be accepted", seconds)  # type: ignore[misc]
+
+    def status(self, job_id: str) -> dict[str, Any] | None:
+        """The job's status, or None where that was refused."""
+        known = job_id in self.accepted
+        answer = self._request("status", "GET", f"/status/{job_id}")
+        if answer is None:
+            return None
+        if answer.status_code == 404 and not known:
+            return None
+        if answer.status_code != 200:
+            self._wrong(f"{job_id}, accepted: GET answered {answer.status_code} {answer.text[:300]}")
+            return None
+        with self._lock:
+            self.status_answers.append(time.time())
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def approve(self, job_id: str, seconds: float) -> None:
+        """Approve, again and again until that is answered."""
+
+        def probe() -> bool:
+            verdict = {"approved": True, "approver": "a.person"}
+            answer = self._request("approve", "POST", f"/approve/{job_id}", json=verdict)
+            if answer is not None and answer.status_code != 200:
+                self._wrong(f"{job_id}: approve answered {answer.status_code} {answer.text[:300]}")
+            return answer is not None
+
+        wait_for(probe, f"{job_id} to be approved", seconds)
+
+    def _request(self, kind: str, method: str, path: str, **options: Any) -> httpx.Response | None:
+        begun = time.time()
+        try:
+            answer = self.api.request(method, path, **options)
+        except httpx.TimeoutException:
+            self._wrong(f"{method} {path}: no answer within {PATIENCE} s")
+            return None
+        except httpx.TransportError:
+            with self._lock:
+                self.refusals["no answer"] += 1
+            return None
+        finally:
+            with self._lock:
+                self.under_way[kind].append((begun, time.time()))
+        if answer.status_code not in REFUSALS:
+            return answer
+        with self._lock:
+            self.refusals[str(answer.status_code)] += 1
+        try:
+            answer.json()
+        except ValueError:
+            self._wrong(f"{method} {path}: {answer.status_code} is no JSON: {answer.text[:200]!r}")
+        return None
+
+    def _wrong(self, what: str) -> None:
+        with self._lock:
+            self.errors.append(what)
+
+    def met(self, kind: str, begin: float, end: float) -> int:
+        """How many requests of a kind were under way at some moment between begin and end."""
+        with self._lock:
+            return sum(1 for first, last in self.under_way[kind] if first <= end and last >= begin)
+
+    # ------------------------------------------------------------ counting
+
+    def settle(self, seconds: float) -> dict[str, dict[str, Any]]:
+        """Wait until every accepted job is over; each one's last status."""
+        ended: dict[str, dict[str, Any]] = {}
+        waited_for = list(self.accepted)
+
+        def probe() -> bool:
+            # One after the other: a job that is asked for a hundred times is load on what recovers.
+            while waited_for:
+                seen = self.status(waited_for[-1])
+                if seen is None or seen["status"] not in OVER:
+                    return False
+                ended[waited_for.pop()] = seen
+            return True
+
+        try:
+            wait_for(probe, "every accepted job to end", seconds, every=0.5)
+        except TimeoutError:
+            stuck = sorted(self.accepted.keys() - ended.keys())
+            self.errors.append(f"{len(stuck)} jobs did not end within {seconds:g} s: {stuck[:10]}")
+            self.errors += [f"stuck: {self.status(job_id)}" for job_id in stuck[:3]]
+        return ended
+
+    def check(self, ended: dict[str, dict[str, Any]]) -> None:
+        """Every job as it would have ended, each effect once; what is not goes to `errors`."""
+        objects = self._objects()
+        for job_id, seen in ended.items():
+            body = self.bodies[job_id]
+            wanted = [*STEPS[:3], *(["await_approval"] if body.get("requiresApproval") else []), *STEPS[3:]]
+            if seen["status"] != "done" or [step["name"] for step in seen["steps"]] != wanted:
+                self.errors.append(f"{job_id} is {seen['status']}: {json.dumps(seen)[:600]}")
+                continue
+            if {step["state"] for step in seen["steps"]} != {"done"}:
+                self.errors.append(f"{job_id} is done, its steps are not: {seen['steps']}")
+            expected = {f"work/{job_id}/document", f"work/{job_id}/text.txt"}
+            expected |= {f"results/{job_id}/result.json", f"results/{job_id}/report.md"}
+            if "callbackUrl" not in body:
+                expected.add(f"results/inbox/{body['requesterId']}/{job_id}.job.done.json")
+                if body.get("requiresApproval"):
+                    asked = f"results/inbox/{body['requesterId']}/{job_id}.job.approval_requested.json"
+                    expected.add(asked)
+            if objects[job_id] != expected:
+                self.errors.append(
+                    f"{job_id} left {sorted(objects[job_id] ^ expected)} too much or too little"
+                )
+            self._check_contents(job_id, body)
+
+    def _check_contents(self, job_id: str, body: dict[str, Any]) -> None:
+        result = json.load(self.stack.s3.get_object(Bucket="results", Key=f"{job_id}/result.json")["Body"])
+        if result["jobId"] != job_id or result["analysis"]["type"] != body["type"]:
+            self.errors.append(f"{job_id}: result.json is another job's: {str(result)[:300]}")
+        if "callbackUrl" in body and self.world is not None:
+            told = Counter(call["headers"]["webhook-id"] for call in self.world.seen(job_id))
+            if len(told) != 1:
+                self.errors.append(f"{job_id}: its requester was told {dict(told)}")
+
+    def _objects(self) -> dict[str, set[str]]:
+        """What lies in the work and results buckets, by job."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for bucket in ("work", "results"):
+            for page in self.stack.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+                for entry in page.get("Contents", []):
+                    parts = entry["Key"].split("/")
+                    owner = parts[0] if parts[0] != "inbox" else parts[2].partition(".job.")[0]
+                    found[owner].add(f"{bucket}/{entry['Key']}")
+        return found
+
+
+def ended_at(seen: dict[str, Any]) -> float:
+    """When the job ended, as a Unix time."""
+    return datetime.fromisoformat(seen["finishedAt"]).timestamp()
+
+
+def last_end(ended: dict[str, dict[str, Any]], jobs: Iterable[str]) -> float:
+    return max(ended_at(ended[job_id]) for job_id in jobs)

@@ -1,0 +1,42 @@
+"""docs/chaos.md: each test of the whole form writes its section, with what it takes to run it again."""
+
+import os
+import platform
+import re
+import subprocess
+import time
+from pathlib import Path
+
+from harness.stack import ROOT
+
+PAGE = ROOT / "docs" / "chaos.md"
+#: What the whole form leaves between its runs: a matrix may be run in parts.
+STATE = ROOT / ".state" / "chaos"
+#: make itest runs a sample; make chaos runs the whole and writes it down.
+SHORT = os.environ.get("CHAOS", "short") != "whole"
+
+
+def circumstances(command: str, seed: int) -> str:
+    """One line: when, which version, on what machine, by which command."""
+    version = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    machine = f"{os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} {platform.machine()}"
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    return f"{when}, version `{version}`, {machine}; `{command}`, seed {seed}."
+
+
+def write(section: str, text: str) -> None:
+    """Replace a section of the page, found by its marks."""
+    begin, end = f"<!-- {section} -->", f"<!-- end of {section} -->"
+    page = PAGE.read_text(encoding="utf-8")
+    pattern = re.compile(f"{re.escape(begin)}\n.*?{re.escape(end)}", re.DOTALL)
+    if not pattern.search(page):
+        raise LookupError(f"{PAGE} has no section {begin} … {end}")
+    PAGE.write_text(pattern.sub(lambda _: f"{begin}\n{text.rstrip()}\n{end}", page), encoding="utf-8")
+
+
+def state_file(name: str) -> Path:
+    STATE.mkdir(parents=True, exist_ok=True)
+    return STATE / name
