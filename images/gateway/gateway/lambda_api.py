@@ -5,8 +5,10 @@ AWS.
 """
 
 import json
+import logging
 import math
 import re
+import sqlite3
 import uuid
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +21,7 @@ from .environments import Environments, ThrottledError
 from .invoker import Call, Invoker, LostError, trace_id
 from .settings import Settings
 
+log = logging.getLogger("gateway.lambda")
 #: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html#function-configuration-deployment-and-execution
 SYNCHRONOUS_BYTES = 6 * 2**20
 ASYNCHRONOUS_BYTES = 2**20
@@ -105,7 +108,13 @@ class LambdaApi:
         if kind == "DryRun":
             return web.Response(status=204, headers={"x-amzn-RequestId": request_id})
         if kind == "Event":
-            await self._backlog.add(Event.of(call))
+            try:
+                await self._backlog.add(Event.of(call))
+            except sqlite3.Error as error:
+                log.error("event %s cannot be kept, and is refused: %s", request_id, error)
+                raise InvokeError(
+                    500, "ServiceException", f"The event cannot be kept, and is refused: {error}."
+                ) from None
             self._delivery.wake()
             return web.Response(status=202, headers={"x-amzn-RequestId": request_id})
         return await self._synchronous(call)
