@@ -29,9 +29,11 @@ from harness.waiting import wait_for
 from harness.world import FILES, World, open_folder
 
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
-#: Everything is over this many seconds after a fault ended: a request that S3 never answers costs two read
-#: timeouts (30 s each), and a step that met the fault is tried again after at most 10 s.
+#: Everything is over this many seconds after the service is healthy again: a request that S3 never answers costs
+#: two read timeouts (30 s each), and a step that met the fault is tried again after about as long as that took.
 RECOVERY_SECONDS = 90
+#: What a machine under load may take to start one service.
+START_SECONDS = 180
 POINTS = [f"{step}-{moment}" for step in STEPS for moment in ("before", "middle", "after")]
 #: The columns: each step's boundaries, each step's middle, and what the clients do.
 MOMENTS = [*POINTS, "submit", "status", "approval"]
@@ -157,19 +159,21 @@ class Trial:
         )
         time.sleep(self.fault.seconds)  # the fault itself
         self.fault.mend(containers, kept)
-        self.mended = time.time()
+        ended = time.time()
         self._let_go("b")
         approvals = [approval, clients.submit(self.account.approve, self.waiting[1], RECOVERY_SECONDS)]
+        # How long a service takes to start is the machine's affair; recovery counts from when it is well.
+        wait_for(lambda: self.stack.healthy(self.victim), f"{self.victim} to be healthy", START_SECONDS)
+        self.mended = time.time()
         for task in approvals:
             task.result()
         # The streams go on until both have been answered again.
         for kind in ("submit", "status"):
-            wait_for(lambda kind=kind: self._answered_since(kind), f"{kind} to be answered", RECOVERY_SECONDS)  # type: ignore[misc] # fmt: skip
-        wait_for(lambda: self.stack.healthy(self.victim), f"{self.victim} to be healthy", RECOVERY_SECONDS)
+            wait_for(lambda kind=kind: self._answered_since(kind, ended), f"{kind} to be answered", RECOVERY_SECONDS)  # type: ignore[misc] # fmt: skip
 
-    def _answered_since(self, kind: str) -> bool:
+    def _answered_since(self, kind: str, begin: float) -> bool:
         moments = self.account.accepted.values() if kind == "submit" else self.account.status_answers
-        return any(at > self.mended for at in list(moments))
+        return any(at > begin for at in list(moments))
 
     def _let_go(self, half: str) -> None:
         for name in (name for pair in self.held.values() for name in pair if name[-1] == half):
@@ -205,7 +209,7 @@ class Trial:
         for point, pair in self.held.items():
             found[point] = len(pair), last_end(ended, pair) - self.mended
         met = [job_id for job_id, sent in account.sent.items() if self.taken[0] - 1 < sent < self.mended]
-        asked = [at for at in account.status_answers if at > self.mended]
+        asked = [at for at in account.status_answers if at > self.taken[1] + self.fault.seconds]
         found["submit"] = len(met), last_end(ended, met) - self.mended
         found["status"] = account.met("status", *self.taken), min(asked) - self.mended
         found["approval"] = len(self.waiting), last_end(ended, self.waiting) - self.mended
@@ -230,6 +234,7 @@ def record(victim: str, fault: str, trial: Trial, recovered: dict[str, tuple[int
     refusals = ", ".join(f"{count} times {what}" for what, count in sorted(trial.account.refusals.items()))
     rows[f"{victim}|{fault}"] = {
         "jobs": len(trial.account.accepted),
+        "away": trial.mended - trial.taken[0],
         "refusals": refusals or "none",
         "met": {kind: trial.account.met(kind, *trial.taken) for kind in ("submit", "status")},
         "moments": recovered,
@@ -260,8 +265,8 @@ def table(rows: dict[str, Any]) -> str:
         "",
         f"Last: {newest}" + ("" if oldest == newest else f" First: {oldest}"),
         "",
-        "| service | fault | jobs | " + " | ".join(columns) + " | refused meanwhile, accepted later |",
-        "|---|---|---:|" + "---:|" * len(columns) + "---|",
+        "| service | fault | away | jobs | " + " | ".join(columns) + " | refused meanwhile, accepted later |",
+        "|---|---|---:|---:|" + "---:|" * len(columns) + "---|",
     ]
     for service in SERVICES:
         for fault in FAULTS:
@@ -270,5 +275,7 @@ def table(rows: dict[str, Any]) -> str:
                 continue
             worst = [max(row["moments"][moment][1] for moment in moments) for moments in columns.values()]
             cells = " | ".join(f"{seconds:.1f}" for seconds in worst)
-            lines.append(f"| {service} | {fault} | {row['jobs']} | {cells} | {row['refusals']} |")
+            lines.append(
+                f"| {service} | {fault} | {row['away']:.0f} | {row['jobs']} | {cells} | {row['refusals']} |"
+            )
     return "\n".join(lines)

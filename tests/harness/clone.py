@@ -40,9 +40,7 @@ class Clone:
         return subprocess.run(
             command,
             cwd=self.folder,
-            env={name: value for name, value in os.environ.items() if name not in OUTER}
-            | self.settings
-            | settings,
+            env=self._environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -50,6 +48,22 @@ class Clone:
             check=False,
             timeout=280,
         )
+
+    def begin(self, *command: str, **settings: str) -> subprocess.Popen[bytes]:
+        """Start a command in a process group of its own, which is named by the process's id."""
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self._environment(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _environment(self, settings: dict[str, str]) -> dict[str, str]:
+        outer = {name: value for name, value in os.environ.items() if name not in OUTER}
+        return outer | self.settings | settings
 
     def leftovers(self) -> str:
         name = f"name={self.project}"
