@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from resonate.retry import ExponentialBackoff
 _BACKOFF = ExponentialBackoff(initial=0.1, factor=2.0, max_delay=2.0)
 #: Seconds one request may take; every one is short, and each is repeated by whoever sent it.
 _REQUEST_SECONDS = 15
+#: Seconds after which the same offer is taken again: the first may have come to nothing.
+REPEAT_SECONDS = 5.0
 
 
 class Requests(HttpConnection):
@@ -51,20 +54,33 @@ class Inbox(SSEConnection):
     ) -> None:
         super().__init__(url, pid=pid, group=group, backoff=_BACKOFF, auth=auth)
         self._full = full
+        #: Offers taken, and when: a second one of the same task and version is the same offer.
+        self._taken: dict[str, float] = {}
         #: Whether the server can reach this worker.
         self.connected = False
 
     def recv(self, callback: Callable[[str], None]) -> None:
         """Take messages; but what is offered while all places are taken is left to be offered again.
 
-        The server does that each second, to whoever has room. The SDK would queue each offer of the same job.
+        The server does that each second, to whoever has room. The SDK would queue each offer of the same job, and
+        ask for each in vain but the first: on a busy machine that is most of what it does.
         """
 
         def offered(message: str) -> None:
-            if not ('"execute"' in message and self._full()):
+            if '"execute"' not in message or not (self._full() or self._taken_before(message)):
                 callback(message)
 
         super().recv(offered)
+
+    def _taken_before(self, offer: str) -> bool:
+        """Whether this very offer (task and version) was taken within REPEAT_SECONDS; else it is now."""
+        now = time.monotonic()
+        if now - self._taken.get(offer, -REPEAT_SECONDS) < REPEAT_SECONDS:
+            return True
+        if len(self._taken) >= 1000:
+            self._taken = {known: at for known, at in self._taken.items() if now - at < REPEAT_SECONDS}
+        self._taken[offer] = now
+        return False
 
     def _ensure_session(self) -> aiohttp.ClientSession:
         if self._session is None and not self._stopped:
