@@ -80,6 +80,12 @@ check: ## Check format, lint, types, shell and Dockerfiles
 bench: ## Run the benchmarks (use B=name for one)
 	@bin/bench $(B)
 
+##@ To AWS
+
+.PHONY: package
+package: ## Make what is deployed into dist/: zip packages, layers and the container image, for x86_64 and arm64
+	@bin/package
+
 ##@ Housekeeping
 
 .PHONY: audit

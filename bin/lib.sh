@@ -74,6 +74,16 @@ change_found() {
     write_found "$@"
 }
 
+# lambda_from: which artefact the stack runs the function from.
+lambda_from() {
+    local from
+    from=$(setting LAMBDA_FROM image)
+    case $from in
+        image | zip | layer) printf '%s\n' "$from" ;;
+        *) fail "LAMBDA_FROM is '$from'; set it to image, zip or layer." ;;
+    esac
+}
+
 project() { setting COMPOSE_PROJECT_NAME durable-lambda; }
 # Here while make restore is filling this stack's volumes.
 # shellcheck disable=SC2034

@@ -1,0 +1,152 @@
+"""make package: what is in dist/, and that the stack runs from each of it."""
+
+import hashlib
+import struct
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.jobs import accepted, wait_until
+from harness.stack import ROOT, Stack, docker
+from integration.conftest import MakeStack
+
+DIST = ROOT / "dist"
+#: ELF's e_machine: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
+PROCESSORS = {"": 0x3E, "-arm64": 0xB7}
+
+
+@pytest.fixture(scope="module")
+def made() -> str:
+    """What make package says; dist/ is new."""
+    return _make("package")
+
+
+def _make(*arguments: str) -> str:
+    done = subprocess.run(
+        ["make", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def entries(name: str) -> list[zipfile.ZipInfo]:
+    with zipfile.ZipFile(DIST / name) as archive:
+        return archive.infolist()
+
+
+def test_every_package_is_there_within_the_limits(made: str) -> None:
+    for suffix in PROCESSORS:
+        for name in (f"lambda-package{suffix}.zip", f"layer{suffix}.zip", "lambda-function.zip"):
+            assert (DIST / name).stat().st_size < 50 * 2**20
+            assert sum(entry.file_size for entry in entries(name)) < 250 * 2**20
+    assert "for x86_64 and arm64" in made
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize("suffix", PROCESSORS)
+def test_compiled_modules_are_for_that_processor(suffix: str) -> None:
+    with zipfile.ZipFile(DIST / f"lambda-package{suffix}.zip") as archive:
+        modules = [name for name in archive.namelist() if name.endswith(".so")]
+        assert len(modules) > 5
+        for name in modules:
+            header = archive.read(name)[:20]
+            assert header[:4] == b"\x7fELF"
+            assert struct.unpack("<H", header[18:20])[0] == PROCESSORS[suffix], name
+
+
+@pytest.mark.usefixtures("made")
+def test_packages_hold_no_bytecode_no_boto3_one_date_and_one_mode() -> None:
+    for name in ("lambda-package.zip", "layer.zip", "lambda-function.zip"):
+        found = entries(name)
+        names = [entry.filename for entry in found]
+        assert names == sorted(names)
+        assert not [n for n in names if n.endswith(".pyc") or "boto" in n.split("/")[0] or "RECORD" in n]
+        assert {entry.date_time for entry in found} == {(1980, 1, 1, 0, 0, 0)}
+        assert {entry.external_attr >> 16 for entry in found} == {0o100644}
+
+
+@pytest.mark.usefixtures("made")
+def test_made_again_from_nothing_it_has_the_same_hash(tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in DIST.glob("*.zip")}
+    # Packed anew in another container, from files with other dates: neither the builder's cache nor its clock matter.
+    with zipfile.ZipFile(DIST / "layer.zip") as archive:
+        archive.extractall(tmp_path)
+    with zipfile.ZipFile(DIST / "lambda-function.zip") as archive:
+        archive.extractall(tmp_path / "function")
+    python = next(
+        line.partition("=")[2] for line in (ROOT / ".env").read_text().splitlines() if line.startswith("PYTHON_IMAGE=")
+    )
+    script = "/packaging/packages.py"
+    docker(
+        "run", "--rm", "-v", f"{ROOT}/images/lambda/packaging:/packaging:ro", "-v", f"{tmp_path}:/w",
+        python, "python3", script, "make", "/w/function", "/w/python", "/w/out",
+    )  # fmt: skip
+    for name in ("lambda-package.zip", "layer.zip", "lambda-function.zip"):
+        assert (tmp_path / "out" / name).read_bytes() == before[name], name
+
+
+@pytest.fixture(params=["image", "zip", "layer"])
+def running(request: pytest.FixtureRequest, made: str, make_stack: MakeStack) -> Iterator[tuple[str, Stack]]:
+    """The stack on one of the three artefacts."""
+    assert made
+    done = subprocess.run(
+        ["bin/build"], cwd=ROOT, env=_environment(LAMBDA_FROM=request.param), capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    yield request.param, make_stack(env={"LAMBDA_FROM": request.param})
+
+
+def _environment(**more: str) -> dict[str, str]:
+    import os
+
+    return {**os.environ, **more}
+
+
+def test_stack_runs_on_that_very_artefact(running: tuple[str, Stack]) -> None:
+    kind, stack = running
+    # WHEN a document goes all the way
+    job_id = accepted(stack)
+    wait_until(stack, job_id, "done")
+    # THEN what lies where Lambda unpacks it is what lies in dist/, byte for byte
+    roots = {"image": {"lambda-package.zip": "/var/task"}, "zip": {"lambda-package.zip": "/var/task"}}.get(
+        kind, {"lambda-function.zip": "/var/task", "layer.zip": "/opt"}
+    )
+    for name, root in roots.items():
+        with zipfile.ZipFile(DIST / name) as archive:
+            wanted = {entry: hashlib.sha256(archive.read(entry)).hexdigest() for entry in archive.namelist()}
+        said = stack.compose(
+            "exec", "-T", "lambda", "sh", "-c",
+            f"cd {root} && find . -type f ! -name '*.pyc' -print0 | xargs -0 sha256sum",
+        )  # fmt: skip
+        found = {line[66:].removeprefix("./"): line[:64] for line in said.splitlines()}
+        assert found == wanted
+    # AND the function imports its dependencies from there
+    where = stack.compose("exec", "-T", "lambda", "python", "-c", "import resonate; print(resonate.__file__)")
+    assert where.startswith("/opt/python/" if kind == "layer" else "/var/task/")
+
+
+def test_container_image_answers_an_invocation_by_itself(made: str) -> None:
+    """The image as AWS runs it: its entry point is the runtime interface client, its command the handler."""
+    assert made
+    import os
+
+    image = f"{os.environ.get('STACK_IMAGES', 'durable-lambda')}/function"
+    assert docker("image", "inspect", "--format", "{{.Config.Entrypoint}} {{.Config.Cmd}}", image).strip() == (
+        "[python -m awslambdaric] [lambda_function.lambda_handler]"
+    )
+    said = docker(
+        "run", "--rm", "--network", "none", "--entrypoint", "python", image, "-c",
+        "import awslambdaric, lambda_function; print(lambda_function.lambda_handler.__name__)",
+    )  # fmt: skip
+    assert said.strip() == "lambda_handler"
+
+
+def test_an_unknown_artefact_is_one_sentence() -> None:
+    done = subprocess.run(
+        ["bin/build"], cwd=ROOT, env=_environment(LAMBDA_FROM="jar"), capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "LAMBDA_FROM is 'jar'; set it to image, zip or layer." in done.stderr
