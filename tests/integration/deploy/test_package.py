@@ -1,16 +1,16 @@
 """make package: what is in dist/, and that the stack runs from each of it."""
 
 import hashlib
+import os
 import struct
 import subprocess
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.jobs import accepted, wait_until
-from harness.stack import ROOT, Stack, docker
+from harness.stack import ROOT, Stack, docker, found_on_this_machine
 from integration.conftest import MakeStack
 
 DIST = ROOT / "dist"
@@ -26,7 +26,12 @@ def made() -> str:
 
 def _make(*arguments: str) -> str:
     done = subprocess.run(
-        ["make", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        ["make", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -76,9 +81,7 @@ def test_made_again_from_nothing_it_has_the_same_hash(tmp_path: Path) -> None:
         archive.extractall(tmp_path)
     with zipfile.ZipFile(DIST / "lambda-function.zip") as archive:
         archive.extractall(tmp_path / "function")
-    python = next(
-        line.partition("=")[2] for line in (ROOT / ".env").read_text().splitlines() if line.startswith("PYTHON_IMAGE=")
-    )
+    python = found_on_this_machine()["PYTHON_IMAGE"]
     script = "/packaging/packages.py"
     docker(
         "run", "--rm", "-v", f"{ROOT}/images/lambda/packaging:/packaging:ro", "-v", f"{tmp_path}:/w",
@@ -89,19 +92,17 @@ def test_made_again_from_nothing_it_has_the_same_hash(tmp_path: Path) -> None:
 
 
 @pytest.fixture(params=["image", "zip", "layer"])
-def running(request: pytest.FixtureRequest, made: str, make_stack: MakeStack) -> Iterator[tuple[str, Stack]]:
+def running(request: pytest.FixtureRequest, made: str, make_stack: MakeStack) -> tuple[str, Stack]:
     """The stack on one of the three artefacts."""
     assert made
     done = subprocess.run(
         ["bin/build"], cwd=ROOT, env=_environment(LAMBDA_FROM=request.param), capture_output=True, text=True, check=False
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    yield request.param, make_stack(env={"LAMBDA_FROM": request.param})
+    return request.param, make_stack(env={"LAMBDA_FROM": request.param})
 
 
 def _environment(**more: str) -> dict[str, str]:
-    import os
-
     return {**os.environ, **more}
 
 
@@ -131,12 +132,10 @@ def test_stack_runs_on_that_very_artefact(running: tuple[str, Stack]) -> None:
 def test_container_image_answers_an_invocation_by_itself(made: str) -> None:
     """The image as AWS runs it: its entry point is the runtime interface client, its command the handler."""
     assert made
-    import os
-
     image = f"{os.environ.get('STACK_IMAGES', 'durable-lambda')}/function"
-    assert docker("image", "inspect", "--format", "{{.Config.Entrypoint}} {{.Config.Cmd}}", image).strip() == (
-        "[python -m awslambdaric] [lambda_function.lambda_handler]"
-    )
+    assert docker(
+        "image", "inspect", "--format", "{{.Config.Entrypoint}} {{.Config.Cmd}}", image
+    ).strip() == ("[python -m awslambdaric] [lambda_function.lambda_handler]")
     said = docker(
         "run", "--rm", "--network", "none", "--entrypoint", "python", image, "-c",
         "import awslambdaric, lambda_function; print(lambda_function.lambda_handler.__name__)",
