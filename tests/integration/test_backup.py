@@ -79,6 +79,11 @@ def test_running_jobs_go_on_in_another_clone(make_clone: MakeClone, tmp_path: Pa
     wait_for(lambda: status(client, waiting["jobId"])["status"] == "done", "the second job to be done there")
     # AND an approval given there is not heard here
     assert status(api(here, **settings), waiting["jobId"])["status"] == "awaiting_approval"
+    # AND what a backup that was killed would leave standing still, make up wakes
+    assert here.run("docker", "compose", "pause", **settings).returncode == 0
+    up = here.make("up", **settings)
+    assert up.returncode == 0, up.stdout
+    assert status(api(here, **settings), done["jobId"]) == before[done["jobId"]]
     # AND neither is overwritten by a second restore
     for place, sentence in ((there, "runs; a backup is restored into an empty one"), (here, "runs;")):
         again = place.make("restore", f"F={file}")
