@@ -83,11 +83,11 @@ def job_id(text: str) -> str:
 def page(event: BaseProxyEvent) -> tuple[str | None, int, str | None]:
     """`state`, `limit` and `cursor` of a listing. Raises :class:`InvalidError`."""
     query = event.query_string_parameters or {}
-    state, limit, cursor = query.get("state") or None, query.get("limit") or "50", query.get("cursor") or None
+    state, limit, cursor = query.get("state"), query.get("limit", "50"), query.get("cursor")
     wrong = []
     if state is not None and state not in _STATES:
         wrong.append({"field": "state", "message": f"must be one of {', '.join(_STATES)}"})
-    if not limit.isdecimal() or not 1 <= int(limit) <= 100:
+    if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= 100:
         wrong.append({"field": "limit", "message": "must be a number from 1 to 100"})
     if cursor is not None and not re.fullmatch(JOB_ID.rstrip("$") + r"(~\d+)?$", cursor):
         wrong.append({"field": "cursor", "message": "must be the cursor of an earlier answer"})
@@ -109,10 +109,11 @@ def explained(logger: Logger) -> Callable[[Exception], Response[str]]:
     def explain(error: Exception) -> Response[str]:
         match error:
             case InvalidError():
-                extra = {"fields": error.fields} if error.fields else {}
+                extra: dict[str, Any] = {"fields": error.fields} if error.fields else {}
                 return _error(error.status, error.code, error.message, extra)
             case Refusal():
-                return _error(error.status, error.code, error.message)
+                extra = {"status": error.job_status} if error.job_status else {}
+                return _error(error.status, error.code, error.message, extra)
             case ServerAwayError():
                 logger.warning("server away", extra={"reason": str(error)})
                 text = f"{error} Nothing was lost: send the same request again in {_COME_BACK} s."

@@ -25,13 +25,15 @@ from contract import (
     steps_of,
 )
 from promises import Promises
-from states import Attempt, described, state_of
+from states import Attempt, described, state_of, summary
 
 #: A job's deadline in milliseconds: ten years, far enough to be none. The SDK's own default is a day.
 _DEADLINE_MS = 3650 * 24 * 3600 * 1000
 _KIND = {"document:kind": "job"}
 #: Times a job may be retried; a status call reads one promise for each.
 MAX_ATTEMPTS = 20
+#: Pages of the server that one page of a filtered list may take: a call stays short, whatever there is to skip.
+_MOST_PAGES = 10
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,14 @@ class Answer:
 
 
 class Refusal(Exception):
-    """The call cannot be done; `status` is its HTTP status."""
+    """The call cannot be done; `status` is its HTTP status, `job_status` that of the job where this is why."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, job_status: str | None = None) -> None:
         super().__init__(code, message)
         self.status = status
         self.code = code
         self.message = message
+        self.job_status = job_status
 
 
 @dataclass
@@ -90,43 +93,46 @@ class Jobs:
         if promise is None:
             state = state_of(attempt)
             why = "asks for no approval" if step is None else f"is {state} and does not wait for approval"
-            raise Refusal(409, "nothing_to_approve", f"Job {job_id} {why}.")
+            raise Refusal(409, "nothing_to_approve", f"Job {job_id} {why}.", state)
         if promise.state == "pending":
             if attempt.record.state != "pending":
-                raise Refusal(409, "nothing_to_approve", f"Job {job_id} is {state_of(attempt)}.")
+                state = state_of(attempt)
+                raise Refusal(409, "nothing_to_approve", f"Job {job_id} is {state}.", state)
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             promise = await self.promises.resolve(promise.id, {**said, "at": at})
         given = promise.value.data if isinstance(promise.value.data, dict) else {}
         if {name: value for name, value in given.items() if name != "at"} != said:
             word = "approved" if given.get("approved") else "rejected"
             by = given.get("approver", "somebody")
+            when = given.get("at", "?")
             raise Refusal(
-                409, "already_decided", f"Job {job_id} was {word} by {by} at {given.get('at', '?')}."
+                409, "already_decided", f"Job {job_id} was {word} by {by} at {when}.", state_of(attempt)
             )
         return Answer(
             200, {"jobId": job_id, "status": "processing" if verdict.approved else "failed", **given}
         )
 
     async def cancel(self, job_id: str) -> Answer:
-        """Stop the job and clean up after it. Cancelled twice is cancelled once."""
+        """Stop the job and clean up after it. A job that is over, a cancelled one as well, is refused."""
         attempt = await self._newest(job_id)
-        record = attempt.record
-        if record.state not in ("pending", "rejected_canceled"):
-            raise Refusal(
-                409, "job_over", f"Job {job_id} is {state_of(attempt)}; there is nothing to cancel."
-            )
-        # The clean-up is recorded first: a crash of ours between the two must not leave a job half cancelled.
-        # It waits for the cancellation, which is what decides.
+        record, state = attempt.record, state_of(attempt)
+        if record.state != "pending":
+            why = "already" if state == "cancelled" else "over"
+            text = f"Job {job_id} is {why} {state}" if why == "already" else f"Job {job_id} is {state}"
+            raise Refusal(409, "job_over", f"{text}; there is nothing to cancel.", state)
+        # The clean-up is recorded first, and begins by cancelling as well: a crash of ours between the two must not
+        # leave a job half cancelled. Whichever of them is first, a job that ended before it keeps what it stored.
         await self.promises.start(
-            cleanup_id(job_id),
+            cleanup_id(job_id, attempt.number),
             "clean_up_cancelled",
             [attempt.job.model_dump(), attempt.number],
             timeout_at=_deadline(),
             tags={"document:kind": "clean-up"},
         )
-        record = await self.promises.cancel(record.id, {"reason": "cancelled by request"})
-        if record.state != "rejected_canceled":
-            raise Refusal(409, "job_over", f"Job {job_id} ended while it was being cancelled.")
+        attempt.record = await self.promises.cancel(record.id, {"reason": "cancelled by request"})
+        if attempt.record.state != "rejected_canceled":
+            state = state_of(attempt)
+            raise Refusal(409, "job_over", f"Job {job_id} was {state} before it could be cancelled.", state)
         return Answer(200, {"jobId": job_id, "status": "cancelled"})
 
     async def retry(self, job_id: str) -> Answer:
@@ -146,7 +152,11 @@ class Jobs:
         return Answer(202, body, retry_after=1)
 
     async def listed(self, state: str | None, limit: int, cursor: str | None) -> Answer:
-        """Jobs in the order of their ids, a page at a time; a page may hold fewer than `limit`."""
+        """Jobs in the order of their ids, a page at a time.
+
+        A page is shorter than `limit` where it is the last, or where so much had to be skipped that the call would
+        take long; the cursor says which. As AWS's lists do: the end is where there is no cursor.
+        """
         wanted = {
             None: None,
             "accepted": "pending",
@@ -156,21 +166,20 @@ class Jobs:
             "failed": "rejected",
             "cancelled": "rejected_canceled",
         }[state]
-        records, following = await self.promises.search(wanted, self.tags, limit, cursor and f"doc/{cursor}")
-        attempts = [a for a in await asyncio.gather(*map(self._listed, records)) if a is not None]
-        jobs = [
-            {
-                "jobId": a.job.jobId,
-                "status": now,
-                "type": a.job.type,
-                "requesterId": a.job.requesterId,
-                "attempt": a.number,
-                "submittedAt": described(a)["submittedAt"],
-            }
-            for a in attempts
-            if (now := state_of(a)) == state or state is None
-        ]
-        return Answer(200, {"jobs": jobs, "cursor": following and following.removeprefix("doc/")})
+        jobs: list[dict[str, Any]] = []
+        after = cursor and root_id(cursor)
+        for _ in range(_MOST_PAGES):
+            records, after = await self.promises.search(wanted, self.tags, limit, after)
+            attempts = await asyncio.gather(*map(self._listed, records))
+            for number, (record, attempt) in enumerate(zip(records, attempts, strict=True), 1):
+                if attempt is None or state not in (None, state_of(attempt)):
+                    continue
+                jobs.append(summary(attempt))
+                if len(jobs) == limit and number < len(records):
+                    return _page(jobs, record.id)
+            if after is None or len(jobs) == limit:
+                break
+        return _page(jobs, after)
 
     async def _listed(self, record: PromiseRecord) -> Attempt | None:
         """An attempt as the list shows it, or None where a newer attempt speaks for the job."""
@@ -209,8 +218,11 @@ class Jobs:
             {n: record for n, record in zip(names, found, strict=True) if record is not None}
         )
         for name, record in attempt.steps.items():
-            if record.state == "pending" and name != "await_approval":
-                attempt.tries[name] = await self._tries(record.id)
+            if record.state == "pending":
+                if name == "await_approval":
+                    attempt.question = await self.promises.get(approval_id(record.id))
+                else:
+                    attempt.tries[name] = await self._tries(record.id)
 
     async def _tries(self, step_promise: str) -> list[PromiseRecord]:
         """The tries of a step that is under way: few, so they are read until there are no more."""
@@ -232,6 +244,10 @@ class Jobs:
             timeout_at=_deadline(),
             tags={**self.tags, "document:type": job.type},
         )
+
+
+def _page(jobs: list[dict[str, Any]], after: str | None) -> Answer:
+    return Answer(200, {"jobs": jobs, "cursor": after and after.removeprefix(root_id(""))})
 
 
 def _resume(attempt: Attempt) -> Resume:

@@ -23,6 +23,13 @@ class Attempt:
     steps: dict[str, PromiseRecord]
     #: step under way -> its tries.
     tries: dict[str, list[PromiseRecord]] = field(default_factory=dict)
+    #: What a verdict resolves, while `await_approval` is under way. There is a moment in which it does not exist yet.
+    question: PromiseRecord | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether the job waits for a verdict, and one would be taken."""
+        return self.question is not None and self.question.state == "pending"
 
     def step(self, name: str) -> str | None:
         """The promise id of a step, of this attempt or kept from an earlier one; None where there is none."""
@@ -42,8 +49,7 @@ def state_of(attempt: Attempt) -> str:
             return "cancelled"
         case "rejected" | "rejected_timedout":
             return "failed"
-    approval = attempt.steps.get("await_approval")
-    if approval is not None and approval.state == "pending":
+    if attempt.asks:
         return "awaiting_approval"
     return "processing" if attempt.steps else "accepted"
 
@@ -65,10 +71,24 @@ def described(attempt: Attempt) -> dict[str, Any]:
         body["result"] = record.value.data
     elif state == "failed":
         if record.state == "rejected_timedout":
-            body["error"] = {"step": "", "code": "timed_out", "message": "The job went over its deadline."}
+            # Its steps go over theirs with it; the last one that had begun is where it stood.
+            last = next((name for name in reversed(steps_of(attempt.job)) if name in attempt.steps), "")
+            body["error"] = {"step": last, "code": "timed_out", "message": "The job went over its deadline."}
         else:
             body["error"] = failure_of(record.value.data).model_dump()
     return body
+
+
+def summary(attempt: Attempt) -> dict[str, Any]:
+    """The job as a list shows it."""
+    return {
+        "jobId": attempt.job.jobId,
+        "status": state_of(attempt),
+        "type": attempt.job.type,
+        "requesterId": attempt.job.requesterId,
+        "attempt": attempt.number,
+        "submittedAt": iso(attempt.record.created_at),
+    }
 
 
 def _step(attempt: Attempt, name: str, state: str) -> dict[str, Any]:
@@ -85,7 +105,7 @@ def _step(attempt: Attempt, name: str, state: str) -> dict[str, Any]:
         step["attempts"] = max(1, len(tries))
         if failures and failures[-1]:
             step["lastError"] = failures[-1]
-        if name == "await_approval":
+        if name == "await_approval" and attempt.asks:
             step["state"] = "waiting"
         if tries and tries[-1].state != "pending" and failures[-1]:
             step["state"] = "waiting"
@@ -99,7 +119,7 @@ def _step(attempt: Attempt, name: str, state: str) -> dict[str, Any]:
     if "lastError" in value:
         step["lastError"] = value["lastError"]
     if "fault" in value:
-        step["error"] = value["fault"]
+        step["error"] = {"step": name, **value["fault"]}
     return step
 
 

@@ -1,10 +1,15 @@
-"""The SDK's two connections to the server, made to survive what a long-running process meets."""
+"""The SDK's two connections to the server, made to survive what a long-running process meets.
+
+They override private methods of the SDK, so they know one version of it: :func:`check_sdk` is called before work
+begins, and `docs/decisions/0033-the-sdks-connections.md` says what to look at on an upgrade.
+"""
 
 from __future__ import annotations
 
 import socket
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import aiohttp
@@ -18,6 +23,29 @@ _BACKOFF = ExponentialBackoff(initial=0.1, factor=2.0, max_delay=2.0)
 _REQUEST_SECONDS = 15
 #: Seconds after which the same offer is taken again: the first may have come to nothing.
 REPEAT_SECONDS = 5.0
+#: The version of resonate-sdk that this module overrides.
+SDK_VERSION = "0.8.1"
+
+
+class OtherSdkError(RuntimeError):
+    """The SDK that is installed is not the one that is overridden here."""
+
+
+def check_sdk(found: str | None = None) -> None:
+    """Raises :class:`OtherSdkError` where the SDK is another version than :data:`SDK_VERSION`."""
+    found = found or version("resonate-sdk")
+    if found != SDK_VERSION:
+        raise OtherSdkError(
+            f"resonate-sdk {found} is installed, but connections.py overrides private methods of {SDK_VERSION}. "
+            "Install that version, or look through docs/decisions/0033-the-sdks-connections.md and then set SDK_VERSION."
+        )
+    for owner, name in (
+        (HttpConnection, "_ensure_session"),
+        (SSEConnection, "_ensure_session"),
+        (SSEConnection, "_read_stream"),
+    ):
+        if not callable(getattr(owner, name, None)):
+            raise OtherSdkError(f"resonate-sdk {found} has no {owner.__name__}.{name}; see decision 0033.")
 
 
 class Requests(HttpConnection):

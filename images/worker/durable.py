@@ -19,7 +19,7 @@ from typing import Any
 from resonate.context import Context
 from resonate.error import ApplicationError
 
-from contract import Fault, Job, failure_text, job_id_of
+from contract import Fault, Identified, failure_text, job_id_of
 from tools import Tools
 from trouble import Permanent, Transient
 
@@ -54,7 +54,7 @@ class JobFailed(Exception):
         raise TypeError("a fault travels as JSON")
 
 
-async def run_step(ctx: Context, step: Step, job: Job, *args: Any) -> dict[str, Any]:
+async def run_step(ctx: Context, step: Step, job: Identified, *args: Any) -> dict[str, Any]:
     """Run a step to its checkpoint. Raises :class:`JobFailed` when it cannot be done."""
     outcome = await ctx.options(timeout=FOREVER).run(tries, step, job, args)
     fault = outcome.get("fault")
@@ -64,7 +64,7 @@ async def run_step(ctx: Context, step: Step, job: Job, *args: Any) -> dict[str, 
     return checkpoint
 
 
-async def tries(ctx: Context, step: Step, job: Job, args: tuple[Any, ...]) -> dict[str, Any]:
+async def tries(ctx: Context, step: Step, job: Identified, args: tuple[Any, ...]) -> dict[str, Any]:
     """The step's own promise: `{"checkpoint"|"fault", "attempts", "lastError"?}`."""
     settings = ctx.get_dependency(Tools).settings
     delays = settings.webhook_retry_seconds if step.webhook else settings.step_retry_seconds
@@ -85,7 +85,9 @@ async def tries(ctx: Context, step: Step, job: Job, args: tuple[Any, ...]) -> di
     raise AssertionError("unreachable")
 
 
-async def one_try(ctx: Context, step: Step, number: int, job: Job, args: tuple[Any, ...]) -> dict[str, Any]:
+async def one_try(
+    ctx: Context, step: Step, number: int, job: Identified, args: tuple[Any, ...]
+) -> dict[str, Any]:
     """One try of a step, a value whatever happens: a checkpoint, a fault, or a transient and its delay."""
     tools = ctx.get_dependency(Tools)
     started = time.monotonic()

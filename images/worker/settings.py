@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 
@@ -49,8 +50,9 @@ class Settings:
     webhook_retry_seconds: tuple[float, ...] = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800)
     #: Seconds between one try of any other step and the next.
     step_retry_seconds: tuple[float, ...] = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
-    #: Whether documents and webhooks may use plain http and private addresses. For tests only.
-    allow_private_urls: bool = False
+    #: Hosts, by the name or address in the URL, at which documents and webhooks may be though they are private;
+    #: plain http will do there.
+    private_hosts: tuple[str, ...] = ()
     #: A folder that makes workers crash on purpose: a job called `crash-<step>-<before|middle|after>…` kills its
     #: worker there, once; `hold-…` stands still there until `<jobId>.go` is in the folder. For tests only.
     crash_folder: str = ""
@@ -87,15 +89,21 @@ def _delays(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.split(",") if part.strip())
 
 
-def _truth(text: str) -> bool:
-    if text.lower() in {"true", "1", "yes", "on"}:
-        return True
-    if text.lower() in {"false", "0", "no", "off", ""}:
-        return False
-    raise ValueError("true or false")
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(part.strip() for part in text.split(",") if part.strip())
+    for host in hosts:
+        if "/" in host or "*" in host:
+            raise ValueError("give names or addresses, separated by commas, without scheme or port")
+    return hosts
 
 
-_READ = {int: int, float: float, str: str, bool: _truth, tuple: _delays}
+_READ: dict[str, Callable[[str], object]] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "tuple[float, ...]": _delays,
+    "tuple[str, ...]": _hosts,
+}
 _NAMES = {"task_ttl_seconds": "RESONATE_TASK_TTL_SECONDS"}
 _MAY_BE_ZERO = {"stop_seconds"}
 
@@ -107,7 +115,7 @@ def load(environ: Mapping[str, str] | None = None, secrets: Path = _SECRETS) -> 
     """
     environ = os.environ if environ is None else environ
     values: dict[str, object] = {}
-    for name, default in ((f.name, f.default) for f in Settings.__dataclass_fields__.values()):
+    for name, default, kind in ((f.name, f.default, f.type) for f in fields(Settings)):
         variable = _NAMES.get(name, name.upper())
         text = environ.get(variable)
         if not text and name in _SECRET:
@@ -115,11 +123,16 @@ def load(environ: Mapping[str, str] | None = None, secrets: Path = _SECRETS) -> 
         if text is None or (text == "" and not isinstance(default, str)):
             continue
         try:
-            value = _READ[type(default)](text.strip())  # type: ignore[operator]
+            value = _READ[str(kind)](text.strip())
         except ValueError as error:
             raise SettingError(f"{variable}={text!r} cannot be used: {error}.") from None
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if number and (value < 0 or (value == 0 and name not in _MAY_BE_ZERO)):
+        if isinstance(value, (int, float)) and (value < 0 or (value == 0 and name not in _MAY_BE_ZERO)):
             raise SettingError(f"{variable}={text!r} cannot be used: give a number above 0.")
         values[name] = value
-    return Settings(**values)  # type: ignore[arg-type]
+    settings = Settings(**values)  # type: ignore[arg-type]
+    try:
+        base64.b64decode(settings.webhook_secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        # Not the value: it is a secret.
+        raise SettingError("WEBHOOK_SECRET cannot be used: give whsec_ and base64 of the key.") from None
+    return settings

@@ -1,4 +1,4 @@
-"""What every step is handed: the settings, S3, the web, and the rooms where documents are read."""
+"""What every step is handed: the settings, S3, the web, promises."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from contract import Job
+from resonate.promises import Promises
+
+from contract import Identified
 from settings import Settings
 from storage import Storage
 from web import Web
@@ -22,16 +24,18 @@ class Tools:
     settings: Settings
     storage: Storage = field(init=False)
     web: Web = field(init=False)
+    #: Promises by their ids, beyond the job's own.
+    promises: Promises = field(init=False)
 
     def __post_init__(self) -> None:
         self.storage = Storage(threads=self.settings.worker_concurrency + 4)
-        self.web = Web(allow_private=self.settings.allow_private_urls)
+        self.web = Web(private_hosts=self.settings.private_hosts)
 
     async def close(self) -> None:
         await self.web.close()
         self.storage.close()
 
-    async def crash_point(self, job: Job, step: str, moment: str) -> None:
+    async def crash_point(self, job: Identified, step: str, moment: str) -> None:
         """For tests, where CRASH_FOLDER is set: a job called `crash-<step>-<moment>…` dies here, once, as by
         `kill -9`; one called `hold-<step>-<moment>…` says so by a file of its name and stands still, its lease
         renewed, until there is one that ends in `.go`.

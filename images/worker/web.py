@@ -2,7 +2,8 @@
 
 A URL in a job may point at anything the worker can reach, the cloud's metadata service included. So names are
 resolved here, every address is checked, and the connection goes to the very address that was checked; each
-redirect is checked again. `ALLOW_PRIVATE_URLS=true` lifts this, and the need for https, for tests.
+redirect is checked again. `PRIVATE_HOSTS` names the hosts for which this does not hold: a receiver or a document
+server of one's own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import hashlib
 import ipaddress
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,13 +43,16 @@ def is_public(address: str) -> bool:
 
 
 class _PublicResolver(AbstractResolver):
-    """Resolves names to public addresses only."""
+    """Resolves names to public addresses only, but for the hosts that may be private."""
 
-    def __init__(self) -> None:
+    def __init__(self, private_hosts: Set[str]) -> None:
+        self._private_hosts = private_hosts
         self._inner = ThreadedResolver()
 
     async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
         found = await self._inner.resolve(host, port, family)
+        if host.lower() in self._private_hosts:
+            return found
         public = [result for result in found if is_public(result["host"])]
         if not public:
             raise Permanent(
@@ -63,13 +67,13 @@ class _PublicResolver(AbstractResolver):
 class Web:
     """GET for documents, POST for webhooks. Every method raises only :class:`trouble.Trouble`."""
 
-    def __init__(self, *, allow_private: bool) -> None:
-        self._allow_private = allow_private
+    def __init__(self, *, private_hosts: Iterable[str] = ()) -> None:
+        self._private_hosts = frozenset(host.lower() for host in private_hosts)
         self._session: aiohttp.ClientSession | None = None
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            resolver = None if self._allow_private else _PublicResolver()
+            resolver = _PublicResolver(self._private_hosts)
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(resolver=resolver, limit=64, ttl_dns_cache=10),
                 headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"},
@@ -82,7 +86,8 @@ class Web:
     def check(self, url: str) -> None:
         """Refuse what no connection should be tried to. Raises :class:`trouble.Permanent`."""
         parts = urlsplit(url)
-        if parts.scheme != "https" and not (self._allow_private and parts.scheme == "http"):
+        known = (parts.hostname or "") in self._private_hosts
+        if parts.scheme != "https" and not (known and parts.scheme == "http"):
             raise Permanent("url_not_allowed", f"{parts.scheme}:// is not allowed here, only https://.")
         try:
             (parts.hostname or "").encode("idna")
@@ -92,7 +97,7 @@ class Web:
             public = is_public(parts.hostname or "")
         except ValueError:
             return  # a name, not an address: the resolver checks what it stands for
-        if not public and not self._allow_private:
+        if not public and not known:
             raise Permanent(
                 "url_not_allowed", f"{parts.hostname} is a private address; this worker does not go there."
             )
@@ -102,6 +107,8 @@ class Web:
         try:
             async with asyncio.timeout(seconds):
                 return await self._download(url, path, limit)
+        except aiohttp.ServerTimeoutError as error:  # connecting, or nothing more comes
+            raise Transient("source_unavailable", f"{_host(url)} is silent: {error}.") from None
         except TimeoutError:
             raise Transient("source_unavailable", f"{_host(url)} took over {seconds:g} s.") from None
         except (aiohttp.ClientError, OSError) as error:

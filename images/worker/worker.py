@@ -19,7 +19,7 @@ from resonate.retry import Never
 
 import log
 import workflow
-from connections import Inbox, Requests
+from connections import Inbox, OtherSdkError, Requests, check_sdk
 from leases import Leases
 from settings import SettingError, Settings, load, model_keys
 from tools import Tools
@@ -58,6 +58,7 @@ async def run(settings: Settings) -> None:
     )
     leases.bind(resonate.promises.sender)
     tools = Tools(settings)
+    tools.promises = resonate.promises
     resonate.with_dependency(tools)
     workflow.register(resonate)
     resonate.start()
@@ -95,10 +96,11 @@ async def _say_healthy(file: Path, inbox: Inbox) -> None:
 def main() -> None:
     log.configure()
     try:
+        check_sdk()
         settings = load()
         for name, value in model_keys().items():
             os.environ.setdefault(name, value)
-    except SettingError as error:
+    except (SettingError, OtherSdkError) as error:
         sys.exit(f"worker: {error}")
     asyncio.run(run(settings))
     # Whatever a step still does in a thread is no longer ours: its lease is another worker's.

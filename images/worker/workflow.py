@@ -17,7 +17,7 @@ from contract import Fault, Job, Resume, root_id
 from durable import FOREVER, JobFailed, Step, pause, run_step
 from steps.analyze_document import analyze_document
 from steps.await_approval import await_approval
-from steps.clean_up import remove_stored
+from steps.clean_up import cancel_job, remove_stored
 from steps.download_document import download_document
 from steps.extract_text import extract_text
 from steps.notify_requester import leave_in_inbox, notify_requester
@@ -27,6 +27,7 @@ DOWNLOAD = Step("download_document", download_document)
 EXTRACT = Step("extract_text", extract_text)
 ANALYZE = Step("analyze_document", analyze_document)
 STORE = Step("store_results", store_results)
+CANCEL = Step("cancel_job", cancel_job)
 CLEAN_UP = Step("clean_up", remove_stored)
 
 #: How long after a cancellation the second sweep comes: a step that was running may still have stored
@@ -91,7 +92,13 @@ async def deliver_notice(
 
 
 async def clean_up_cancelled(ctx: Context, job: Job, attempt: int) -> dict[str, Any]:
-    """After a cancellation: remove what was stored, tell the requester, and look once more for latecomers."""
+    """After a cancellation: remove what was stored, tell the requester, and look once more for latecomers.
+
+    A job that ended before it could be cancelled keeps everything.
+    """
+    cancelled = await run_step(ctx, CANCEL, job, attempt)
+    if not cancelled["cancelled"]:
+        return {"cancelled": None, "removed": [], "notification": None}
     removed = await run_step(ctx, CLEAN_UP, job)
     told = {"status": "cancelled", **removed}
     notice = await _notify(ctx, job, "job.cancelled", told, attempt, name="deliver_notice")

@@ -66,7 +66,8 @@ class Stack:
     """One running copy of the stack.
 
     `env` overrides settings of .env.example; `files` are compose files laid over compose.yaml (paths from
-    the repository's root); `services` starts only some (and what they depend on).
+    the repository's root); `services` starts only some (and what they depend on); `debug` has the server in debug
+    mode, for harness/clock.py.
     """
 
     def __init__(
@@ -75,7 +76,10 @@ class Stack:
         env: Mapping[str, str] | None = None,
         files: Sequence[str] = (),
         services: Sequence[str] = (),
+        debug: bool = False,
     ) -> None:
+        if debug:
+            files = [*files, "tests/harness/debug.yaml"]
         self.project = f"{project_prefix}-itest-{secrets.token_hex(4)}"
         ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.settings = {name: str(port) for name, port in ports.items()} | dict(env or {})

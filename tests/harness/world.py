@@ -15,8 +15,11 @@ FILES = ["tests/integration/workflow/compose.yaml"]
 class World:
     """The outside: webhooks' receivers, documents, a model's endpoint (see world.py)."""
 
-    #: Where the worker finds it.
+    #: Where the worker finds it; by https, with a certificate that it trusts, and with one that it does not
+    #: (both only where TLS_FOLDER is set).
     inside = "http://world:8099"
+    secure = "https://world:8443"
+    strange = "https://world:8444"
 
     def __init__(self, stack: Stack) -> None:
         self._http = httpx.Client(
@@ -40,7 +43,7 @@ class World:
         self._http.put(
             f"/doc/{name}", content=content, headers={"Content-Type": media_type}
         ).raise_for_status()
-        return f"{self.inside}/doc/{name}"
+        return f"{self.secure}/doc/{name}"
 
 
 def open_folder(folder: Path) -> Path:

@@ -18,7 +18,7 @@ from contract.ids import (
     steps_of,
     try_id,
 )
-from contract.job import JOB_ID, Job, JobType, Verdict
+from contract.job import JOB_ID, Identified, Job, JobType, Verdict
 from contract.records import Resume, failure_of, failure_text
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "JOB_ID",
     "WORKER_GROUP",
     "Fault",
+    "Identified",
     "Job",
     "JobType",
     "Resume",

@@ -65,6 +65,6 @@ def approval_id(step_promise: str) -> str:
     return f"{step_promise}.1"
 
 
-def cleanup_id(job_id: str) -> str:
-    """The promise of the clean-up after a cancelled job."""
-    return f"{_PREFIX}{job_id}{_CLEANUP}"
+def cleanup_id(job_id: str, attempt: int = 1) -> str:
+    """The promise of the clean-up after an attempt that was cancelled."""
+    return root_id(job_id, attempt) + _CLEANUP

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
@@ -52,6 +52,13 @@ def _document_url(value: str) -> str:
 
 def _callback_url(value: str) -> str:
     return _url(value, ("http", "https"))
+
+
+class Identified(Protocol):
+    """What a workflow is about, as far as steps and logs need to know it: a job, or something of your own."""
+
+    @property
+    def jobId(self) -> str: ...  # noqa: N802 - the wire's spelling
 
 
 class Job(BaseModel):

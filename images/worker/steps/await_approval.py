@@ -8,6 +8,7 @@ from resonate.context import Context
 
 from contract import Job
 from durable import FOREVER, log_step
+from tools import Tools
 
 
 async def await_approval(ctx: Context, job: Job, attempt: int, data: dict[str, Any]) -> dict[str, Any]:
@@ -15,11 +16,15 @@ async def await_approval(ctx: Context, job: Job, attempt: int, data: dict[str, A
 
     The verdict resolves `doc/<jobId>:4.1`. It exists before anybody is asked, so no answer comes too early.
     """
+    tools = ctx.get_dependency(Tools)
+    await tools.crash_point(job, "await_approval", "before")
     answer = ctx.promise(timeout=FOREVER)
     await answer.id()
+    await tools.crash_point(job, "await_approval", "middle")
     asked = ctx.options(timeout=FOREVER)
     asked.detached("deliver_notice", job.model_dump(), "job.approval_requested", data, attempt)
     verdict: dict[str, Any] = await answer
+    await tools.crash_point(job, "await_approval", "after")
     approved = verdict.get("approved") is True
     log_step(ctx, "await_approval", "done" if approved else "failed")
     if approved:

@@ -1,12 +1,24 @@
-"""After a cancelled job: what it stored is removed."""
+"""A cancelled job: it is over for certain, then what it stored is removed."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from contract import Job
+from resonate.types import Value
+
+from contract import Job, root_id
 from steps.keys import report_key, result_key, work_prefix
 from tools import Tools
+
+
+async def cancel_job(tools: Tools, job: Job, attempt: int) -> dict[str, Any]:
+    """Checkpoint: `{"cancelled"}`, whether the job was cancelled before it ended otherwise.
+
+    The function has done this already, unless it died between recording the clean-up and cancelling.
+    """
+    reason = Value(data={"reason": "cancelled by request"})
+    record = await tools.promises.cancel(root_id(job.jobId, attempt), reason)
+    return {"cancelled": record.state == "rejected_canceled"}
 
 
 async def remove_stored(tools: Tools, job: Job) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import trustme
 
 from harness.fixtures import MakeStack
 from harness.stack import Stack
@@ -22,8 +23,31 @@ def settings() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def stack(make_module_stack: MakeStack, settings: dict[str, str], crashes: Path) -> Stack:
-    return make_module_stack(env={"CRASH_FOLDER": str(crashes), **settings}, files=FILES)
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority of the tests' own, the world's certificate by it, and one by an authority that nobody knows."""
+    folder = tmp_path_factory.mktemp("tls")
+    trusted = trustme.CA()
+    trusted.cert_pem.write_to_path(folder / "ca.pem")
+    for name, authority in (("world", trusted), ("stranger", trustme.CA())):
+        authority.issue_cert("world").private_key_and_cert_chain_pem.write_to_path(folder / f"{name}.pem")
+    for path in (folder, folder.parent, folder.parent.parent, *folder.iterdir()):
+        path.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def debug() -> bool:
+    """Whether the server is in debug mode, for harness/clock.py; a module overrides this."""
+    return False
+
+
+@pytest.fixture(scope="module")
+def stack(
+    make_module_stack: MakeStack, settings: dict[str, str], crashes: Path, tls: Path, debug: bool
+) -> Stack:
+    # A machine that runs tests is busy: requests may wait longer for an environment than a client would.
+    env = {"CRASH_FOLDER": str(crashes), "TLS_FOLDER": str(tls), "LAMBDA_BURST_SECONDS": "20", **settings}
+    return make_module_stack(env=env, files=FILES, debug=debug)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from harness.world import World
 from integration.test_submit import read, runs_of
 
 STEPS = ["download_document", "extract_text", "analyze_document", "store_results", "notify_requester"]
-POINTS = [f"{name}-{moment}" for name in STEPS for moment in ("before", "middle", "after")]
+MOMENTS = ("before", "middle", "after")
+POINTS = [f"{name}-{moment}" for name in STEPS for moment in MOMENTS]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,57 @@ def test_worker_killed_at_any_point_of_any_step(stack: Stack, world: World, poin
     assert json.loads(read(stack, done["result"]["resultUri"]))["jobId"] == job_id
     # A webhook that was sent twice is one message: it has one id.
     assert len({call["headers"]["webhook-id"] for call in world.seen(job_id)}) == 1
+
+
+def events_of(world: World, name: str) -> dict[str, set[str]]:
+    """The kinds of messages that a receiver has had, each with the ids that it came under."""
+    found: dict[str, set[str]] = {}
+    for call in world.seen(name):
+        found.setdefault(json.loads(call["body"])["type"], set()).add(call["headers"]["webhook-id"])
+    return found
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("approved", [True, False])
+def test_worker_killed_at_any_point_of_the_approval(
+    stack: Stack, world: World, moment: str, approved: bool
+) -> None:
+    """Before it asks; between its question's promise and the notice; after the verdict, before the checkpoint."""
+    job_id = f"crash-await_approval-{moment}-{uuid.uuid4().hex[:6]}"
+    accepted(stack, jobId=job_id, callbackUrl=world.hook(job_id), requiresApproval=True)
+
+    def crashed() -> bool:
+        return any(
+            "crashing on purpose" in line and job_id in line for line in stack.logs("worker").splitlines()
+        )
+
+    if moment != "after":
+        wait_for(crashed, "the worker to die")
+    # It asks once, under one id, and waits, whatever died before it.
+    wait_for(lambda: "job.approval_requested" in events_of(world, job_id), "the approver to be told", 60)
+    wait_until(stack, job_id, "awaiting_approval", seconds=60)
+    answer = stack.api.post(f"/approve/{job_id}", json={"approved": approved, "approver": "a.person"})
+    assert answer.status_code == 200, answer.text
+    seen = wait_until(stack, job_id, "done" if approved else "failed", seconds=60)
+    assert crashed()
+    told = "job.done" if approved else "job.failed"
+    wait_for(lambda: told in events_of(world, job_id), f"{told} to arrive")
+    assert {kind: len(ids) for kind, ids in events_of(world, job_id).items()} == {
+        "job.approval_requested": 1,
+        told: 1,
+    }
+    # What was done before the crash was not done again, and the verdict counts once.
+    runs = runs_of(stack, job_id)
+    expected = STEPS if approved else STEPS[:3]
+    assert {name: runs.get(name) for name in [*expected, "await_approval"]} == dict.fromkeys(
+        [*expected, "await_approval"], 1
+    )
+    assert step(seen, "await_approval")["state"] == ("done" if approved else "failed")
+    if approved:
+        result = json.loads(read(stack, seen["result"]["resultUri"]))
+        assert result["approval"]["approver"] == "a.person"
+    else:
+        assert seen["error"]["code"] == "rejected"
 
 
 def test_killed_workers_job_goes_on_within_10_seconds(stack: Stack) -> None:

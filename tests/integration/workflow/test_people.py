@@ -1,10 +1,12 @@
 """Jobs that wait for people, are called off, fail, and are tried again."""
 
 import base64
-import hmac
 import json
 import uuid
 from typing import Any
+
+import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from harness.jobs import accepted, status, step, wait_until
 from harness.stack import Stack
@@ -12,7 +14,7 @@ from harness.waiting import wait_for
 from harness.world import World
 from integration.test_submit import read, runs_of
 
-SECRET = base64.b64decode("bm90IGEgc2VjcmV0LCBidXQgYSB0ZXN0")
+SECRET = "whsec_bm90IGEgc2VjcmV0LCBidXQgYSB0ZXN0"
 YES = {"approved": True, "approver": "a.person", "comment": "looks good"}
 
 
@@ -68,7 +70,9 @@ def test_same_verdict_twice_is_one_answer_and_another_is_409(stack: Stack) -> No
 
 def test_a_no_ends_the_job_and_a_retry_asks_again(stack: Stack) -> None:
     job_id = waiting(stack)
-    stack.api.post(f"/approve/{job_id}", json={**YES, "approved": False, "comment": "wrong client"})
+    stack.api.post(
+        f"/approve/{job_id}", json={**YES, "approved": False, "comment": "wrong client"}
+    ).raise_for_status()
     failed = wait_until(stack, job_id, "failed")
     assert failed["error"]["step"] == "await_approval"
     assert failed["error"]["code"] == "rejected"
@@ -78,7 +82,7 @@ def test_a_no_ends_the_job_and_a_retry_asks_again(stack: Stack) -> None:
     assert answer.status_code == 202, answer.text
     assert answer.json()["resumesAt"] == "await_approval"
     wait_until(stack, job_id, "awaiting_approval")
-    stack.api.post(f"/approve/{job_id}", json=YES)
+    stack.api.post(f"/approve/{job_id}", json=YES).raise_for_status()
     done = wait_until(stack, job_id, "done")
     assert done["attempt"] == 2
     # The steps before it were not run again.
@@ -101,15 +105,58 @@ def test_cancelled_job_starts_no_step_more_and_leaves_nothing_behind(stack: Stac
         lambda: stack.s3.list_objects_v2(Bucket="work", Prefix=f"{job_id}/")["KeyCount"] == 0, "the clean-up"
     )
     wait_for(lambda: any(m["type"] == "job.cancelled" for m in messages(world, name)), "the message")
-    assert stack.api.delete(f"/jobs/{job_id}").status_code == 200
-    assert stack.api.post(f"/approve/{job_id}", json=YES).status_code == 409
+    again = stack.api.delete(f"/jobs/{job_id}")
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "job_over")
+    assert again.json()["error"]["status"] == "cancelled"
+    assert stack.api.post(f"/approve/{job_id}", json=YES).json()["error"]["status"] == "cancelled"
     assert "store_results" not in runs_of(stack, job_id)
+
+
+def clean_up(stack: Stack, job_id: str) -> str:
+    """Record a clean-up as the function does first of all when it cancels a job; its promise."""
+    root = stack.resonate("promise.get", id=f"doc/{job_id}")["data"]["promise"]
+    sent = json.loads(base64.b64decode(root["param"]["data"]))
+    call = json.dumps({**sent, "func": "clean_up_cancelled", "args": [sent["args"][0], 1]})
+    promise = f"doc/{job_id}~cancelled"
+    tags = dict.fromkeys(("resonate:origin", "resonate:branch", "resonate:parent"), promise)
+    stack.resonate(
+        "promise.create",
+        id=promise,
+        timeoutAt=root["timeoutAt"],
+        param={"headers": {}, "data": base64.b64encode(call.encode()).decode()},
+        tags={**tags, "resonate:scope": "global", "resonate:target": root["tags"]["resonate:target"]},
+    )
+    return promise
+
+
+def test_function_that_dies_while_it_cancels_leaves_no_job_half_cancelled(stack: Stack) -> None:
+    job_id = waiting(stack)
+    clean_up(stack, job_id)  # and no more: the function is dead
+    wait_until(stack, job_id, "cancelled")
+    wait_for(
+        lambda: stack.s3.list_objects_v2(Bucket="work", Prefix=f"{job_id}/")["KeyCount"] == 0, "the clean-up"
+    )
+
+
+def test_job_that_ends_before_it_can_be_cancelled_keeps_its_results(stack: Stack) -> None:
+    job_id = accepted(stack)
+    done = wait_until(stack, job_id, "done")
+    promise = clean_up(stack, job_id)  # what the function recorded just before the job ended
+    wait_for(
+        lambda: stack.resonate("promise.get", id=promise)["data"]["promise"]["state"] == "resolved",
+        "the clean-up to end",
+    )
+    assert status(stack, job_id) == done
+    assert json.loads(read(stack, done["result"]["resultUri"]))["jobId"] == job_id
+    events = stack.s3.list_objects_v2(Bucket="results", Prefix=f"inbox/requester-1/{job_id}.")["Contents"]
+    assert [event["Key"].rpartition("/")[2] for event in events] == [f"{job_id}.job.done.json"]
 
 
 def test_what_is_done_cannot_be_cancelled_or_retried(stack: Stack) -> None:
     job_id = accepted(stack)
     wait_until(stack, job_id, "done")
-    assert stack.api.delete(f"/jobs/{job_id}").json()["error"]["code"] == "job_over"
+    over = stack.api.delete(f"/jobs/{job_id}").json()["error"]
+    assert (over["code"], over["status"]) == ("job_over", "done")
     assert stack.api.post(f"/jobs/{job_id}/retry").json()["error"]["code"] == "not_failed"
     assert stack.api.delete("/jobs/never-submitted").status_code == 404
 
@@ -167,9 +214,12 @@ def test_webhook_is_signed_has_one_id_and_is_repeated_until_it_arrives(stack: St
     assert len({call["body"] for call in calls}) == 1
     for call in calls:
         headers = call["headers"]
-        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.{call['body']}".encode()
-        expected = base64.b64encode(hmac.digest(SECRET, signed, "sha256")).decode()
-        assert headers["webhook-signature"] == f"v1,{expected}"
+        # As a receiver does it, with the library of Standard Webhooks.
+        assert Webhook(SECRET).verify(call["body"], headers)["data"]["jobId"] == job_id
+        with pytest.raises(WebhookVerificationError):
+            Webhook(SECRET).verify(call["body"].replace(job_id, "another"), headers)
+        with pytest.raises(WebhookVerificationError):
+            Webhook(base64.b64encode(b"another secret")).verify(call["body"], headers)
         assert abs(float(headers["webhook-timestamp"]) - call["at"]) < 5
     assert done["result"]["notification"]["delivered"] is True
     assert step(done, "notify_requester")["attempts"] == 3
@@ -186,6 +236,10 @@ def test_webhook_that_never_arrives_is_told_and_left_in_the_inbox(stack: Stack, 
     message = json.loads(read(stack, told["where"]))
     assert message["data"]["jobId"] == job_id
     assert len(world.seen(name)) == 4
+    # The step says it as well: the job is done, its last step is not.
+    assert step(done, "notify_requester")["state"] == "failed"
+    assert step(done, "notify_requester")["error"]["code"] == "receiver_unavailable"
+    assert step(done, "notify_requester")["error"]["step"] == "notify_requester"
 
 
 # ---------------------------------------------------------------- time

@@ -7,16 +7,23 @@ Runs in a container of the worker's image, beside the stack (see compose.yaml). 
     POST /<name>/v1/chat/completions    OpenAI's API
     POST /hook/<name>     a webhook's receiver
     GET  /doc/<name>      a document, as PUT /doc/<name> left it
+
+Port 8099 speaks http, 8443 https, 8444 https with a certificate of an unknown authority. Port 8098 is S3 as it is when
+permissions lack or it is overloaded: all goes on to LocalStack, but for the buckets `locked` (403) and `busy` (503).
 """
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import re
+import ssl
 import threading
 import time
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 plans: dict[str, list[str]] = defaultdict(list)
@@ -24,6 +31,8 @@ seen: dict[str, list[dict[str, Any]]] = defaultdict(list)
 documents: dict[str, tuple[str, bytes]] = {}
 lock = threading.Lock()
 
+#: Headers of one connection, not of the message.
+HOP = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
 ANSWER = {
     "summary": "A model read this document.",
     "parties": [{"name": "Model Party", "role": "Client"}],
@@ -62,6 +71,9 @@ class World(BaseHTTPRequestHandler):
             return self._answer(302, {}, {"Location": met.removeprefix("redirect ")})
         self.send_response(200)
         self.send_header("Content-Type", media_type)
+        if met == "endless":
+            self.end_headers()
+            return self._for_ever(body)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[: len(body) // 2] if met == "cut" else body)
@@ -88,6 +100,13 @@ class World(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(reply[: len(reply) // 2] if met == "cut" else reply)
         self.close_connection = met == "cut"
+
+    def _for_ever(self, body: bytes) -> None:
+        """Without a declared length, until the other side has had enough."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(body)
 
     def _meet(self, name: str, body: bytes) -> str:
         with lock:
@@ -126,6 +145,47 @@ class World(BaseHTTPRequestHandler):
         pass
 
 
+class Store(BaseHTTPRequestHandler):
+    """S3, with a bucket that may not be read and one that is overloaded."""
+
+    protocol_version = "HTTP/1.1"
+
+    def _pass(self) -> None:
+        bucket = self.path[1:].partition("/")[0].partition("?")[0]
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        refusals = {"locked": (403, "AccessDenied"), "busy": (503, "SlowDown")}
+        if bucket in refusals:
+            status, code = refusals[bucket]
+            text = f"<Error><Code>{code}</Code><Message>on order</Message></Error>".encode()
+            return self._send(status, [("Content-Type", "application/xml")], text)
+        line = http.client.HTTPConnection("localstack", 4566, timeout=60)
+        try:
+            line.request(self.command, self.path, body, dict(self.headers))
+            answer = line.getresponse()
+            content = answer.read()
+        finally:
+            line.close()
+        kept = [(k, v) for k, v in answer.getheaders() if k.lower() not in HOP]
+        return self._send(answer.status, kept, content, answer.getheader("Content-Length"))
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass  # noqa: N815
+
+    def _send(
+        self, status: int, headers: list[tuple[str, str]], body: bytes, length: str | None = None
+    ) -> None:
+        self.send_response(status)
+        for name, text in headers:
+            self.send_header(name, text)
+        head = self.command == "HEAD"
+        self.send_header("Content-Length", length or "0" if head else str(len(body)))
+        self.end_headers()
+        if not head:
+            self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
 def completion(request: dict[str, Any], met: str) -> dict[str, Any]:
     """A chat completion: a call of the tool that is offered, else text."""
     arguments = "{}" if met == "wrong form" else json.dumps(ANSWER)
@@ -146,4 +206,15 @@ def completion(request: dict[str, Any], met: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("", 8099), World).serve_forever()
+    servers = [ThreadingHTTPServer(("", 8099), World), ThreadingHTTPServer(("", 8098), Store)]
+    tls = [(8443, "world"), (8444, "stranger")] if Path("/tls/world.pem").exists() else []
+    for port, name in tls:
+        secure = ThreadingHTTPServer(("", port), World)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(f"/tls/{name}.pem")
+        # The handshake is for the connection's own thread, so that a client that gives up holds up nobody.
+        secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
+        servers.append(secure)
+    for server in servers[1:]:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    servers[0].serve_forever()

@@ -21,6 +21,8 @@ class FakePromises(Promises):
     def __init__(self) -> None:
         super().__init__("http://nowhere")
         self.records: dict[str, PromiseRecord] = {}
+        #: The failure with which the next promise ends just before it would be cancelled.
+        self.ends_before_cancelled: Any = None
 
     def call[T](self, work: Callable[[Promises], Awaitable[T]], remaining_seconds: float) -> T:
         async def run() -> T:
@@ -59,6 +61,9 @@ class FakePromises(Promises):
         return self.settle(promise_id, "resolved", value)
 
     async def cancel(self, promise_id: str, value: Any) -> PromiseRecord:
+        failure, self.ends_before_cancelled = self.ends_before_cancelled, None
+        if failure is not None:
+            return self.settle(promise_id, "rejected", failure)
         return self.settle(promise_id, "rejected_canceled", value)
 
     async def search(

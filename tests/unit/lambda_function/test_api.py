@@ -163,9 +163,45 @@ def test_listing_pages_filters_and_lets_the_newest_attempt_speak(call: Call, pro
     assert call("GET", "/jobs", query={"state": "failed"})[1]["jobs"] == []
     listed = call("GET", "/jobs", query={})[1]["jobs"]
     assert sorted(j["jobId"] for j in listed) == ["a", "b", "c", "d"]
-    status, body, _ = call("GET", "/jobs", query={"state": "bad", "limit": "0", "cursor": "../"})
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"state": "bad", "limit": "0", "cursor": "../"},
+        {"state": "", "limit": "", "cursor": ""},
+        {"state": "DONE", "limit": "101", "cursor": "a~"},
+        {"state": "done,failed", "limit": "1e1", "cursor": "a b"},
+        {"state": "timed_out", "limit": "\u0661", "cursor": "~2"},
+    ],
+)
+def test_listing_names_each_parameter_that_is_wrong(
+    call: Call, promises: FakePromises, query: dict[str, str]
+) -> None:
+    status, body, _ = call("GET", "/jobs", query=query)
     assert status == 400
     assert [field["field"] for field in body["error"]["fields"]] == ["state", "limit", "cursor"]
+
+
+def test_filtered_pages_are_full_and_together_hold_each_job_once(call: Call, promises: FakePromises) -> None:
+    wanted = []
+    for number in range(100):
+        job = {**JOB, "jobId": f"j{number:03}", "requiresApproval": True}
+        call("POST", "/process-document", job)
+        if number % 7 == 3:
+            promises.step(job, "await_approval", "pending")
+            promises.settle(f"doc/{job['jobId']}:4.1", "pending", None)
+            wanted.append(job["jobId"])
+    pages, cursor = [], None
+    while True:
+        query = {"state": "awaiting_approval", "limit": "4", **({"cursor": cursor} if cursor else {})}
+        page = call("GET", "/jobs", query=query)[1]
+        pages.append([job["jobId"] for job in page["jobs"]])
+        cursor = page["cursor"]
+        if cursor is None:
+            break
+    assert [name for page in pages for name in page] == wanted
+    assert [len(page) for page in pages if page] == [4, 4, 4, 2]
 
 
 # ---------------------------------------------------------------- approving, cancelling, retrying
@@ -194,6 +230,28 @@ def test_same_verdict_twice_is_one_answer_and_another_is_refused(call: Call, pro
         assert (status, body["error"]["code"]) == (409, "already_decided")
 
 
+def test_awaiting_approval_is_told_exactly_while_a_verdict_is_taken(
+    call: Call, promises: FakePromises
+) -> None:
+    job = {**JOB, "requiresApproval": True}
+    call("POST", "/process-document", job)
+    # The step has begun, its question does not exist yet.
+    promises.step(job, "await_approval", "pending")
+    assert call("GET", "/status/job-1")[1]["status"] == "processing"
+    status, body, _ = call("POST", "/approve/job-1", APPROVED)
+    assert (status, body["error"]["code"], body["error"]["status"]) == (
+        409,
+        "nothing_to_approve",
+        "processing",
+    )
+    promises.settle("doc/job-1:4.1", "pending", None)
+    assert call("GET", "/status/job-1")[1]["status"] == "awaiting_approval"
+    # The verdict is recorded, and no worker has seen it yet.
+    assert call("POST", "/approve/job-1", APPROVED)[0] == 200
+    seen = call("GET", "/status/job-1")[1]
+    assert (seen["status"], seen["steps"][3]["state"]) == ("processing", "running")
+
+
 def test_nothing_to_approve(call: Call, promises: FakePromises) -> None:
     assert call("POST", "/approve/job-1", APPROVED)[0] == 404
     call("POST", "/process-document", JOB)
@@ -202,11 +260,14 @@ def test_nothing_to_approve(call: Call, promises: FakePromises) -> None:
     assert call("POST", "/approve/job-1", {"approved": "yes"})[0] == 400
 
 
-def test_cancelling_records_the_clean_up_first_and_twice_is_once(call: Call, promises: FakePromises) -> None:
+def test_cancelling_records_the_clean_up_first_and_again_it_is_over(
+    call: Call, promises: FakePromises
+) -> None:
     waiting(call, promises)
     assert call("DELETE", "/jobs/job-1")[:2] == (200, {"jobId": "job-1", "status": "cancelled"})
     assert promises.records["doc/job-1~cancelled"].param.data["func"] == "clean_up_cancelled"
-    assert call("DELETE", "/jobs/job-1")[0] == 200
+    status, body, _ = call("DELETE", "/jobs/job-1")
+    assert (status, body["error"]["code"], body["error"]["status"]) == (409, "job_over", "cancelled")
     assert call("GET", "/status/job-1")[1]["status"] == "cancelled"
     assert call("POST", "/approve/job-1", APPROVED)[0] == 409
 
@@ -215,8 +276,20 @@ def test_what_is_over_cannot_be_cancelled(call: Call, promises: FakePromises) ->
     assert call("DELETE", "/jobs/job-1")[0] == 404
     call("POST", "/process-document", JOB)
     promises.settle("doc/job-1", "resolved", {})
-    assert call("DELETE", "/jobs/job-1")[0] == 409
+    status, body, _ = call("DELETE", "/jobs/job-1")
+    assert (status, body["error"]["code"], body["error"]["status"]) == (409, "job_over", "done")
     assert "doc/job-1~cancelled" not in promises.records
+
+
+def test_each_attempt_has_a_clean_up_of_its_own(call: Call, promises: FakePromises) -> None:
+    """The first attempt fails while it is being cancelled; the second one's cancellation cleans up all the same."""
+    call("POST", "/process-document", JOB)
+    promises.ends_before_cancelled = failed("extract_text", "document_corrupt")
+    status, body, _ = call("DELETE", "/jobs/job-1")
+    assert (status, body["error"]["status"]) == (409, "failed")
+    assert call("POST", "/jobs/job-1/retry")[0] == 202
+    assert call("DELETE", "/jobs/job-1")[0] == 200
+    assert promises.records["doc/job-1~2~cancelled"].param.data["args"][1] == 2
 
 
 def test_retry_goes_on_at_the_failed_step_with_the_checkpoints_before_it(

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import inspect
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web as server
-from resonate.connections import SSEConnection
+from resonate.connections import HttpConnection, SSEConnection
 from resonate.context import Context
 from resonate.error import ApplicationError
 from resonate.resonate import Resonate
@@ -18,6 +19,7 @@ from resonate.retry import Never
 
 import connections
 import durable
+from connections import Inbox, OtherSdkError, Requests, check_sdk
 from contract import FAULTS, Job, failure_of
 from durable import JobFailed, Step, run_step
 from settings import SettingError, Settings, load, model_keys
@@ -34,14 +36,16 @@ JOB = Job(jobId="j", documentUrl="s3://documents/a.pdf", requesterId="r", type="
 
 def test_settings_come_from_the_environment_and_name_what_is_wrong() -> None:
     assert load({}, Path("/nowhere")) == Settings()
-    found = load({"MAX_DOCUMENT_MB": "5", "WEBHOOK_RETRY_SECONDS": "1, 2.5", "ALLOW_PRIVATE_URLS": "true"})
-    assert (found.max_document_bytes, found.webhook_retry_seconds, found.allow_private_urls) == (
+    found = load(
+        {"MAX_DOCUMENT_MB": "5", "WEBHOOK_RETRY_SECONDS": "1, 2.5", "PRIVATE_HOSTS": "a.test, 10.0.0.7"}
+    )
+    assert (found.max_document_bytes, found.webhook_retry_seconds, found.private_hosts) == (
         5_000_000,
         (1, 2.5),
-        True,
+        ("a.test", "10.0.0.7"),
     )
     assert load({"RESONATE_TASK_TTL_SECONDS": "7"}).task_ttl_seconds == 7
-    for bad in ({"WORKER_CONCURRENCY": "many"}, {"MAX_DOCUMENT_MB": "0"}, {"ALLOW_PRIVATE_URLS": "maybe"}):
+    for bad in ({"WORKER_CONCURRENCY": "many"}, {"MAX_DOCUMENT_MB": "0"}, {"PRIVATE_HOSTS": "http://a.test"}):
         name = next(iter(bad))
         with pytest.raises(SettingError, match=f"{name}='{bad[name]}'"):
             load(bad)
@@ -56,6 +60,14 @@ def test_secrets_come_from_files_unless_the_environment_has_them(tmp_path: Path)
     assert load({"WEBHOOK_SECRET": "whsec_Yg=="}, tmp_path).webhook_secret == "whsec_Yg=="
     assert model_keys(tmp_path) == {"OPENAI_API_KEY": "sk-a=b"}
     assert model_keys(tmp_path / "none") == {}
+
+
+def test_a_secret_that_cannot_sign_stops_the_worker_and_is_not_shown() -> None:
+    for good in ("", "whsec_a2V5", "a2V5"):
+        assert load({"WEBHOOK_SECRET": good}, Path("/nowhere")).webhook_secret == good
+    with pytest.raises(SettingError, match="WEBHOOK_SECRET") as caught:
+        load({"WEBHOOK_SECRET": "whsec_not base64!"})
+    assert "not base64!" not in str(caught.value)
 
 
 # ---------------------------------------------------------------- the web
@@ -89,7 +101,7 @@ def test_public_addresses(address: str) -> None:
     ],
 )
 async def test_private_and_plain_urls_are_refused(tmp_path: Path, url: str) -> None:
-    web = Web(allow_private=False)
+    web = Web(private_hosts=["a.test"])
     try:
         with pytest.raises(Permanent) as caught:
             await web.download(url, tmp_path / "d", limit=100, seconds=5)
@@ -140,7 +152,7 @@ async def test_download_streams_measures_and_sorts_what_goes_wrong(tmp_path: Pat
                 return server.Response(status=int(name), headers={"Retry-After": "7"})
 
     runner, base = await serve(handler)
-    web = Web(allow_private=True)
+    web = Web(private_hosts=["127.0.0.1"])
     target = tmp_path / "d"
 
     async def failing(name: str) -> Permanent | Transient:
@@ -165,6 +177,30 @@ async def test_download_streams_measures_and_sorts_what_goes_wrong(tmp_path: Pat
     finally:
         await web.close()
         await runner.cleanup()
+
+
+# ---------------------------------------------------------------- the SDK
+
+
+def test_another_sdk_is_refused_with_what_to_do() -> None:
+    """connections.py overrides private methods, of one version: an upgrade has to look at them first."""
+    check_sdk()
+    with pytest.raises(OtherSdkError, match=r"resonate-sdk 9\.9\.9 .*decisions/0033"):
+        check_sdk("9.9.9")
+
+
+def test_what_is_overridden_is_what_the_sdk_calls() -> None:
+    """The SDK's own loops call the private methods that are overridden; were they renamed, ours would be dead code."""
+    assert "self._ensure_session()" in inspect.getsource(HttpConnection.send)
+    loop = inspect.getsource(SSEConnection._sse_loop)
+    assert "self._ensure_session()" in loop
+    assert "await self._read_stream(resp)" in loop
+    for ours, theirs in ((Requests, HttpConnection), (Inbox, SSEConnection)):
+        for name in ("_ensure_session", "_read_stream", "send", "recv"):
+            if name in vars(ours):
+                assert list(inspect.signature(getattr(ours, name)).parameters) == list(
+                    inspect.signature(getattr(theirs, name)).parameters
+                )
 
 
 # ---------------------------------------------------------------- webhooks
