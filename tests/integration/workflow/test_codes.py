@@ -14,7 +14,7 @@ from harness.clock import ServerClock
 from harness.jobs import accepted, step, wait_until
 from harness.stack import ROOT, Stack
 from harness.waiting import wait_for
-from integration.workflow.conftest import World
+from harness.world import World
 
 SAMPLES = ROOT / "tests/unit/worker/documents"
 Scenario = Callable[[Stack, World], str]

@@ -15,8 +15,8 @@ from harness.clock import ServerClock, held
 from harness.jobs import accepted, status, step, wait_until
 from harness.stack import SERVICES, Stack
 from harness.waiting import wait_for
+from harness.world import World
 from integration.test_submit import read, runs_of
-from integration.workflow.conftest import World
 
 # As documented in docs/workflow.md, in seconds.
 STEP_PAUSES = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800]

@@ -8,8 +8,8 @@ import pytest
 
 from harness.jobs import accepted, job, step, submit, wait_until
 from harness.stack import Stack
+from harness.world import World
 from integration.test_submit import read
-from integration.workflow.conftest import World
 
 TEXT = b"The parties agree: Ada Ltd delivers the lamps to Bob Inc. by 2026-12-24 for 1,200 EUR.\n" * 20
 

@@ -1,0 +1,79 @@
+"""The expense workflow: small claims are paid at once; for others somebody is asked, and asked again.
+
+Copied to `images/worker/workflow.py`. The rules that its code keeps are in docs/your-own-workflow.md.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from resonate.context import Context
+from resonate.error import ApplicationError
+from resonate.resonate import Resonate
+
+from contract import Fault
+from contract.expenses import ROUNDS, SMALL, Claim
+from durable import JobFailed, Step, run_step
+from tools import Tools
+
+#: How long an answer is waited for before somebody is asked again.
+PATIENCE = timedelta(days=3)
+
+
+async def reimburse(ctx: Context, claim: Claim) -> dict[str, Any]:
+    """From a claim to its payment, or to its no."""
+    decision: dict[str, Any] | None = {"approved": True, "by": "policy"} if claim.cents <= SMALL else None
+    for round_ in range(1, ROUNDS + 1):
+        if decision is None:
+            await run_step(ctx, ASK, claim, round_)
+            decision = await _answer(ctx)
+    if decision is None:
+        raise JobFailed(Fault(step="ask", code="no_answer", message=f"Nobody answered in {ROUNDS} rounds."))
+    if not decision["approved"]:
+        raise JobFailed(Fault(step="ask", code="rejected", message=f"{decision['by']} said no."))
+    return {"decision": decision, **await run_step(ctx, PAY, claim, decision)}
+
+
+async def _answer(ctx: Context) -> dict[str, Any] | None:
+    """A decision, or None when nobody has made one in time. No worker holds the claim meanwhile."""
+    try:
+        found: dict[str, Any] = await ctx.promise(timeout=PATIENCE)
+    except ApplicationError:  # how a promise that timed out is told
+        return None
+    return found
+
+
+# ---------------------------------------------------------------- steps: each may run twice, its effect is there once
+
+
+async def ask(tools: Tools, claim: Claim, round_: int) -> dict[str, Any]:
+    """Leave a question in the inbox of whoever decides. The key makes it one question, however often it is put."""
+    amount = f"{claim.cents / 100:.2f} {claim.currency}"
+    question = {
+        "claimId": claim.claimId,
+        "round": round_,
+        "text": f"{claim.employee}: {amount} for {claim.purpose}",
+    }
+    key = f"expenses/{claim.claimId}/question-{round_}.json"
+    return {"question": await tools.storage.put_json(tools.settings.results_bucket, key, question)}
+
+
+async def pay(tools: Tools, claim: Claim, decision: dict[str, Any]) -> dict[str, Any]:
+    """Order the payment. Paying twice is what the key prevents: the claim's id, as a bank's idempotency key."""
+    order = {
+        "claimId": claim.claimId,
+        "to": claim.employee,
+        "cents": claim.cents,
+        "approvedBy": decision["by"],
+    }
+    key = f"expenses/{claim.claimId}/payment.json"
+    return {"payment": await tools.storage.put_json(tools.settings.results_bucket, key, order)}
+
+
+ASK, PAY = Step("ask", ask), Step("pay", pay)
+
+
+def register(resonate: Resonate) -> None:
+    """Make the workflow known under the name that promises carry."""
+    resonate.register(reimburse)
