@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 import events
 from contract import failure_of
 from contract.expenses import ROUNDS, Claim, Decision, decision_id, root_id
-from jobs import Answer, Refusal
+from jobs import Answer, Refusal, args_of
 from promises import connect
 
 #: A claim's deadline in milliseconds: ten years, far enough to be none. The SDK's own default is a day.
@@ -40,7 +40,7 @@ def submit() -> Response[str]:
         args = [claim.model_dump()]
         deadline = int(time.time() * 1000) + DEADLINE
         record = await promises.start(root_id(claim.claimId), "reimburse", args, timeout_at=deadline, tags={})
-        if record.param.data["args"] != args:
+        if args_of(record) != args:
             raise Refusal(409, "claim_conflict", f"Claim {claim.claimId} exists, and is another one.")
         return Answer(202, {"status": "accepted", "claimId": claim.claimId}, retry_after=1)
 

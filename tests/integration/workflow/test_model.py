@@ -60,6 +60,9 @@ def test_a_long_document_is_read_in_parts_and_a_late_failure_costs_no_early_part
     # Each part once, the one that failed twice, and one call for the summary of all.
     assert len(world.seen("model")) - before == parts + 2
     assert done["result"]["analysis"]["summary"] == "One summary of all parts."
+    # Tokens of every call that was answered, 100 in and 20 out each.
+    analyzer = done["result"]["analyzer"]
+    assert (analyzer["inputTokens"], analyzer["outputTokens"]) == (100 * (parts + 1), 20 * (parts + 1))
 
 
 def test_a_refused_key_ends_the_job_at_once_and_a_retry_goes_on_there(stack: Stack, world: World) -> None:
