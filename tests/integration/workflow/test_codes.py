@@ -161,7 +161,7 @@ def _(stack: Stack, world: World) -> str:
 def test_code_is_told_in_the_status(stack: Stack, world: World, code: str) -> None:
     world.plan("model")
     job_id = SCENARIOS[code](stack, world)
-    seen = wait_until(stack, job_id, *(["done"] if code.startswith("receiver_") else ["failed"]), seconds=30)
+    seen = wait_until(stack, job_id, *(["done"] if code.startswith("receiver_") else ["failed"]), seconds=90)
     failed: dict[str, Any]
     if seen["status"] == "done":  # that nobody could be told does not undo the job
         failed = step(seen, "notify_requester")["error"]
