@@ -66,12 +66,15 @@ def read_object(client: Any, bucket: str, key: str, version: str | None = None) 
 
 
 def pages(client: Any, operation: str, field: Iterable[str], **arguments: Any) -> list[Any]:
-    """The entries of all pages of a listing."""
-    found = []
+    """The entries of all pages of a listing. Raises AssertionError, naming it, for one that is listed twice."""
+    found: dict[tuple[Any, ...], Any] = {}
     for page in client.get_paginator(operation).paginate(**arguments):
         for name in field:
-            found += [(name, entry) for entry in page.get(name, [])]
-    return found
+            for entry in page.get(name, []):
+                one = (name, *(entry.get(part) for part in ("Key", "VersionId", "UploadId", "PartNumber")))
+                assert one not in found, f"{operation} of {arguments} lists twice: {entry}"
+                found[one] = (name, entry)
+    return list(found.values())
 
 
 def read_bucket(client: Any, bucket: str) -> dict[str, Any]:

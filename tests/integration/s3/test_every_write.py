@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from harness.stack import docker
 
 from .conftest import S3
-from .reading import differences, read_all
+from .reading import differences, pages, read_all
 
 PART = b"p" * (5 * 1024 * 1024)
 
@@ -333,6 +333,31 @@ def test_versions_and_delete_markers(s3: S3, bucket: str) -> None:
     c.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k", "VersionId": ids[3]}, {"Key": "k"}]})
     survives(s3)
     assert c.get_object(Bucket=bucket, Key="gone")["Body"].read() == b"g"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_pages_of_versions_name_each_once(s3: S3, bucket: str, size: int) -> None:
+    """Where LocalStack's order of versions (by date) is not that of their ids: parts, and the version null."""
+    c = s3.client
+    for key in ("a", "b"):
+        c.put_object(Bucket=bucket, Key=key, Body=b"null")
+    c.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    known = {(key, "null") for key in ("a", "b")}
+    for key in ("a", "b"):
+        begun = {"Bucket": bucket, "Key": key}
+        begun["UploadId"] = c.create_multipart_upload(**begun)["UploadId"]
+        known |= {(key, c.put_object(Bucket=bucket, Key=key, Body=b"1")["VersionId"]) for _ in range(3)}
+        part = c.upload_part(**begun, PartNumber=1, Body=b"2")
+        parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+        known.add((key, c.complete_multipart_upload(**begun, MultipartUpload=parts)["VersionId"]))
+    fields = ("Versions", "DeleteMarkers")
+    for _ in range(2):
+        listed = pages(c, "list_object_versions", fields, Bucket=bucket, PaginationConfig={"PageSize": size})
+        assert {(entry["Key"], entry["VersionId"]) for _, entry in listed} == known
+        c.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+        c.put_object(
+            Bucket=bucket, Key="a", Body=b"null again"
+        )  # the newest now, and not the one listed last
 
 
 def test_multipart_uploads(s3: S3, bucket: str) -> None:

@@ -114,5 +114,24 @@ def compare_all(client: Any, writers: list[Writer], when: str) -> None:
             if item[1] == bucket and known and "marker" not in known[-1]
         )
         assert listed == expected, f"{when}: the listing of {bucket}"
-        versions = pages(client, "list_object_versions", ("Versions", "DeleteMarkers"), Bucket=bucket)
-        assert len(versions) == sum(len(known) for item, known in objects.items() if item[1] == bucket)
+        known = {
+            (item[2], version["id"])
+            for item, versions in objects.items()
+            if item[1] == bucket
+            for version in versions
+        }
+        for size in (1000, 10):
+            there = {
+                (entry["Key"], entry["VersionId"])
+                for _, entry in pages(
+                    client,
+                    "list_object_versions",
+                    ("Versions", "DeleteMarkers"),
+                    Bucket=bucket,
+                    PaginationConfig={"PageSize": size},
+                )
+            }
+            assert there == known, (
+                f"{when}: versions of {bucket}, in pages of {size}: not listed {sorted(known - there)}, "
+                f"listed and not known {sorted(there - known)}"
+            )

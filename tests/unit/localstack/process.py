@@ -47,7 +47,7 @@ class Process:
             bucket.objects = VersionedKeyStore.from_key_store(bucket.objects)
             bucket.versioning_status = "Enabled"
 
-        self.journal.run(enable, [("bucket", bucket.name)])
+        self.journal.run(enable, lambda: [("bucket", bucket.name)])
 
     def put(self, bucket: Any, key: str, body: bytes, version: str | None = None, **more: Any) -> Any:
         """Put an object, as PutObject does."""
@@ -75,5 +75,8 @@ class Process:
 
     def die(self) -> None:
         """Stop in the middle of everything: nothing is finished, the directory is let go."""
-        self.provider._helper._settled = lambda _: None
+        helper = self.provider._helper
+        helper._settle = lambda waiting: waiting.clear()
+        helper._blobs.remove = lambda _: None
+        helper.close()
         self.ledger.close()

@@ -1,16 +1,20 @@
 """What is on the disk when, and what of it is found again."""
 
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from localstack.services.s3.models import S3Object, s3_stores
 from localstack_s3_durable import blobs, ledger
 from localstack_s3_durable.blobs import SMALL, Blobs
 from localstack_s3_durable.errors import DirectoryUnusable, FormatUnknown
+from localstack_s3_durable.journal import Request
 from localstack_s3_durable.ledger import Ledger
 from process import Process
 
@@ -37,15 +41,113 @@ def test_objects_and_versions_are_found_again(start: Start) -> None:
     assert not process.store.buckets["versions"].objects.get("k", "v1").is_current
 
 
-def test_small_bytes_lost_by_a_power_failure_come_back_from_the_ledger(start: Start) -> None:
+def test_small_bytes_come_back_from_the_ledger(start: Start) -> None:
     process = start()
     bucket = process.bucket()
-    held = process.put(bucket, "k", b"acknowledged")
-    path = process.provider._storage_backend._blobs.path(held.blob)
+    before_its_file = process.put(bucket, "k", b"acknowledged")
+    half_written = process.put(bucket, "half", b"acknowledged too")
+    assert process.read("b", "k") == b"acknowledged"
+    assert process.blobs() == set()
     process.die()
-    path.write_bytes(b"")  # what a file system may leave of a file that was never synced
-    path.unlink()
+    process.provider._storage_backend._blobs.path(half_written.blob).write_bytes(b"ackn")
+    process = start()
+    assert process.read("b", "k") == b"acknowledged"
+    assert process.read("b", "half") == b"acknowledged too"
+    assert process.blobs() == {before_its_file.blob, half_written.blob}
+    assert list(process.ledger.bodies()) == []
     assert start().read("b", "k") == b"acknowledged"
+
+
+def test_a_row_brings_the_bytes_of_whoever_wrote_them(start: Start) -> None:
+    """One request's commit may write the row of another's object, which is not acknowledged yet."""
+    process = start()
+    bucket = process.bucket()
+    first, second = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        def work() -> None:
+            s3_object = S3Object(key="k", owner=bucket.owner)
+            with process.provider._storage_backend.open("b", s3_object, mode="w") as stored:
+                stored.write(BytesIO(b"small"))
+                bucket.objects.set("k", s3_object)
+            first.set()
+            second.wait(10)
+
+        process.journal.run(work)
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    assert first.wait(10)
+    process.journal.run(lambda: None, lambda: [("object", "b", "k", "null")])  # tags, say
+    copied = process.directory.parent / "after a power failure"
+    shutil.copytree(process.directory, copied)
+    second.set()
+    thread.join()
+    process.die()
+    process.directory = copied
+    s3_stores.reset()
+    again = Process(copied)
+    assert again.read("b", "k") == b"small"
+    again.die()
+
+
+def test_files_that_cannot_be_written_are_tried_again_and_their_bytes_kept(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blobs, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(blobs, "RETRY_SECONDS", 0.0)
+    failed, write = threading.Event(), Blobs.write
+    full = True
+
+    def limited(self: Blobs, some: Any) -> None:
+        if full and some:
+            failed.set()
+            raise OSError(28, "No space left on device")
+        write(self, some)
+
+    process = start()
+    bucket = process.bucket()
+    monkeypatch.setattr(Blobs, "write", limited)
+    held = process.put(bucket, "k", b"acknowledged")
+    assert failed.wait(10)
+    later = process.put(bucket, "later", b"also")
+    assert process.read("b", "k") == b"acknowledged"
+    assert {blob for blob, _ in process.ledger.bodies()} == {held.blob, later.blob}
+    full = False
+    process.provider._helper.close()
+    assert process.blobs() == {held.blob, later.blob}
+    assert list(process.ledger.bodies()) == []
+
+
+def test_an_object_copied_onto_itself_keeps_bytes_of_its_own(start: Start) -> None:
+    """Between being looked up and being copied, the object may be replaced and its file removed."""
+    import copy
+
+    process = start()
+    bucket = process.bucket()
+    source = process.put(bucket, "k", LARGE)
+    process.put(bucket, "k", b"replaced")
+    process.provider._helper.close()
+    onto = copy.copy(source)
+
+    def work() -> None:
+        with process.provider._storage_backend.copy("b", source, "b", onto):
+            bucket.objects.set("k", onto)
+
+    process.journal.run(work)
+    assert process.read("b", "k") == b"replaced"
+    assert start().read("b", "k") == b"replaced"
+
+
+def test_one_request_without_a_row_does_not_take_others_along(start: Start) -> None:
+    process = start()
+    process.bucket("good")
+    process.bucket("bad").cors_rules = b"no text"
+    requests = [Request({("bucket", name)}) for name in ("bad", "good")]
+    process.journal._write(requests)
+    assert isinstance(requests[0].error, TypeError)
+    assert requests[1].error is None
+    assert all(request.done for request in requests)
 
 
 def test_bodies_leave_the_ledger_once_their_files_are_synced(
@@ -114,7 +216,7 @@ def test_leftovers_of_a_crash_are_swept_at_start(start: Start) -> None:
     bucket = process.bucket()
     kept = process.put(bucket, "k", LARGE).blob
     draft = process.provider._storage_backend._blobs.create()
-    draft.write(b"half an upl")
+    draft.write(LARGE + b"half an upl")
     assert process.blobs() == {kept, draft.blob}
     assert start().blobs() == {kept}
 
@@ -240,3 +342,25 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
         Ledger(tmp_path)
     (tmp_path / "ledger.sqlite").unlink()
     Ledger(tmp_path).close()  # the refusal let go of the directory
+
+
+def test_a_damaged_ledger_is_refused(start: Start) -> None:
+    process = start()
+    bucket = process.bucket()
+    for number in range(200):
+        process.put(bucket, f"k{number}", b"x" * 200)
+    process.die()
+    Ledger(process.directory).close()  # leaves no log behind
+    path = process.directory / "ledger.sqlite"
+    data = bytearray(path.read_bytes())
+    page = data.index(b"bk100null") // 4096 * 4096
+    data[page : page + 512] = b"\xff" * 512
+    path.write_bytes(data)
+    with pytest.raises(
+        DirectoryUnusable, match=r"ledger\.sqlite is damaged: .*Restore the directory from a copy"
+    ):
+        start()
+    data[:100] = b"\0" * 100
+    path.write_bytes(data)
+    with pytest.raises(DirectoryUnusable, match=r"ledger\.sqlite cannot be opened: .*not a database"):
+        start()

@@ -1,6 +1,8 @@
 """LocalStack's objects, made to report; and their attributes as text."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -10,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from localstack.services.s3.constants import DEFAULT_BUCKET_ENCRYPTION
 from localstack.services.s3.models import S3DeleteMarker, S3Multipart, S3Object, S3Part
-from localstack_s3_durable import internals
 from localstack_s3_durable.codec import dumps, loads
 from localstack_s3_durable.errors import UnsupportedVersion
-from localstack_s3_durable.internals import Keys, VersionedKeys, check_version
+from localstack_s3_durable.internals import version
+from localstack_s3_durable.internals.reporting import Keys, VersionedKeys, listing_after
+from localstack_s3_durable.internals.version import check_version
 from localstack_s3_durable.provider import READS, REPORTED
 from process import Process
 
@@ -55,14 +58,56 @@ def touched() -> tuple[list[tuple[object, ...]], Callable[..., None]]:
 def test_a_null_version_put_again_is_the_current_one() -> None:
     _, touch = touched()
     keys = VersionedKeys("b", touch)
-    for version in ("null", "v1", "null"):
-        keys.set("k", S3Object("k", version_id=version))
+    for name in ("null", "v1", "null"):
+        keys.set("k", S3Object("k", version_id=name))
     assert keys.get("k").version_id == "null"
     assert keys.get("k").is_current
     assert not keys.get("k", "v1").is_current
     keys.pop("k", "null")
     assert keys.get("k").version_id == "v1"
     assert keys.get("k").is_current
+
+
+def test_a_page_of_versions_begins_behind_the_one_before() -> None:
+    _, touch = touched()
+    keys = VersionedKeys("b", touch)
+    for name in ("null", "v1", "parts"):
+        keys.set("k", S3Object("k", version_id=name))
+    keys.set("l", S3Object("l", version_id="null"))
+    first = keys.get("k", "null").last_modified
+    for name, seconds in {"null": 3, "v1": 2, "parts": 1}.items():  # newest first: null, v1, parts
+        keys.get("k", name).last_modified = first + timedelta(seconds=seconds)
+
+    def after(key: str | None, name: str | None) -> set[tuple[str, str]]:
+        with listing_after(key, name):
+            return {(held.key, held.version_id) for held in keys.values(with_versions=True)}
+
+    assert len(after(None, None)) == 4
+    assert after("k", "null") == {("k", "null"), ("k", "v1"), ("k", "parts"), ("l", "null")}
+    assert after("k", "parts") == {("k", "parts"), ("l", "null")}
+    assert len(after("k", "removed meanwhile")) == 4
+    assert len(keys.values(with_versions=True)) == 4
+
+
+def test_another_localstack_is_refused_in_its_log() -> None:
+    """As LocalStack asks for the provider; nothing else of it may have been touched by then."""
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import localstack.constants as constants; constants.VERSION = '4.15.0'\n"
+            "import logging; logging.basicConfig()\n"
+            "from localstack_s3_durable.plugin import s3; s3.factory().load()",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 1
+    assert (
+        "S3 does not start. localstack-s3-durable is written for LocalStack 4.14.0, and this is 4.15.0. Install"
+        in said.stderr
+    )
 
 
 def test_every_change_of_a_key_is_reported() -> None:
@@ -83,11 +128,16 @@ def test_a_put_that_overlaps_switching_versions_on_is_not_lost() -> None:
     old.set("early", S3Object("early"))
     copied = VersionedKeys("b", touch, {"early": {"null": old.get("early")}})
     old.set("meanwhile", S3Object("meanwhile"))
-    old.pop("early")
+    old.set("early", newer := S3Object("early"))
+    old.set("gone", S3Object("gone"))
+    copied._store["gone"]["null"] = old.get("gone")
+    old.pop("gone")
     old.hand_over(copied)
     old.set("late", S3Object("late"))
-    assert set(copied._store) == {"meanwhile", "late"}
+    assert set(copied._store) == {"early", "meanwhile", "late"}
     assert copied.get("late").version_id == "null"
+    assert copied.get("early") is newer
+    assert newer.version_id == "null"
 
 
 def test_a_bucket_s_default_encryption_stays_the_default_itself(start: Start) -> None:
@@ -95,10 +145,10 @@ def test_a_bucket_s_default_encryption_stays_the_default_itself(start: Start) ->
     process.bucket("default")
     own = process.bucket("own")
     own.encryption_rule = dict(DEFAULT_BUCKET_ENCRYPTION)
-    process.journal.run(lambda: None, [("bucket", "own")])
+    process.journal.run(lambda: None, lambda: [("bucket", "own")])
     none = process.bucket("none")
     none.encryption_rule = None
-    process.journal.run(lambda: None, [("bucket", "none")])
+    process.journal.run(lambda: None, lambda: [("bucket", "none")])
     buckets = start().store.buckets
     assert buckets["default"].encryption_rule is DEFAULT_BUCKET_ENCRYPTION
     assert buckets["own"].encryption_rule is not DEFAULT_BUCKET_ENCRYPTION
@@ -135,7 +185,7 @@ def test_every_attribute_of_every_model_comes_back(start: Start) -> None:
             stored.write(None)
         upload.parts["3"] = part
 
-    process.journal.run(begin, [("object", "b", "k", "null"), ("part", "b", upload.id, 3)])
+    process.journal.run(begin, lambda: [("object", "b", "k", "null"), ("part", "b", upload.id, 3)])
     expected = [dict(vars(thing)) for thing in (held, upload, upload.object, part)]
     again = start().store.buckets["b"]
     found = again.multiparts[upload.id]
@@ -166,7 +216,7 @@ def test_a_bucket_s_every_attribute_comes_back(start: Start) -> None:
     for field in set(vars(bucket)) - fixed:
         if not field.startswith("_"):
             setattr(bucket, field, {"some": field})
-    process.journal.run(lambda: None, [("bucket", "b")])
+    process.journal.run(lambda: None, lambda: [("bucket", "b")])
     before = {
         name: value
         for name, value in vars(bucket).items()
@@ -212,4 +262,4 @@ def has_own(provider: Any, operation: str) -> bool:
 
 
 def test_the_module_knows_one_version() -> None:
-    assert internals.WRITTEN_FOR == internals.VERSION
+    assert version.WRITTEN_FOR == version.VERSION

@@ -3,29 +3,92 @@
 A file counts only while the ledger names it. So nothing here needs to be undone after a crash: a file nobody
 names is swept at the next start.
 
-The bytes of a large file are on the disk before the answer. Those of a small one are by then only in the file and in
-the ledger (see `Ledger.apply`), whose one sync serves both; the helper syncs the files themselves, many at a time.
+A large blob is in its file, and on the disk, before the answer. A small one is by then in memory and in the ledger
+(see `Ledger.apply`), whose one sync serves both its bytes and its row; the helper writes the files, many at a time.
 """
 
 import ctypes
 import logging
 import os
-import queue
 import secrets
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import batched
 from pathlib import Path
+from typing import Protocol
 
 LOG = logging.getLogger(__name__)
 #: Bytes after which the kernel is asked to begin writing out, so that the last sync has little left to do.
 FLUSH_EVERY = 2 * 1024 * 1024
 #: Up to this many bytes a blob is small.
 SMALL = 32 * 1024
-#: Small files are synced when there are this many, or the first has waited this many seconds.
+#: Files of small blobs are written when there are this many, or the first has waited this many seconds.
 SETTLE_COUNT = 512
 SETTLE_SECONDS = 1.0
+#: Seconds after which what could not be written is tried again.
+RETRY_SECONDS = 5.0
+#: Files written and then synced together, all open meanwhile.
+OPEN_AT_ONCE = 128
 SHARDS = [f"{n:02x}" for n in range(256)]
+
+
+class Source(Protocol):
+    """The bytes of a blob, for one reader, who closes it."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        ...
+
+    def read(self, size: int, position: int) -> bytes:
+        """At most `size` bytes from the position on."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class File:
+    """A blob in its file."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        return os.fstat(self._descriptor).st_size
+
+    def read(self, size: int, position: int) -> bytes:
+        """At most `size` bytes from the position on."""
+        return os.pread(self._descriptor, size, position)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A small blob that has no file yet."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        return len(self.data)
+
+    def read(self, size: int, position: int) -> bytes:
+        """At most `size` bytes from the position on."""
+        return self.data[position : position + size]
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class Blobs:
@@ -34,6 +97,8 @@ class Blobs:
     def __init__(self, root: Path, sync: bool = True) -> None:
         self._root = root
         self.sync = sync
+        #: Small blobs whose files are still to be written.
+        self.young: dict[str, bytes] = {}
         for shard in SHARDS:
             (root / shard).mkdir(parents=True, exist_ok=True)
         sync_directory(root)
@@ -45,43 +110,52 @@ class Blobs:
         """Where the blob's bytes are."""
         return self._root / blob[:2] / blob
 
-    def open(self, blob: str) -> int:
-        """A file descriptor to read the blob with. Raises FileNotFoundError."""
-        return os.open(f"{self._root}/{blob[:2]}/{blob}", os.O_RDONLY | os.O_CLOEXEC)
+    def open(self, blob: str) -> Source:
+        """The blob to read. Raises FileNotFoundError."""
+        if (data := self.young.get(blob)) is not None:
+            return Held(data)
+        return File(os.open(self._name(blob), os.O_RDONLY | os.O_CLOEXEC))
 
     def create(self) -> "Draft":
         """A new blob to write to."""
-        # Files made one after the other share a directory: fewer directories to sync.
+        # Blobs made one after the other share a directory: fewer directories to sync.
         self._made += 1
         if self._made % SETTLE_COUNT == 0:
             self._shard = secrets.choice(SHARDS)
-        blob = self._shard + secrets.token_hex(15)
+        return Draft(self._shard + secrets.token_hex(15), self)
+
+    def make(self, blob: str) -> int:
+        """A descriptor to write the new blob's file with, and to read it. Raises OSError."""
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        return Draft(blob, os.open(f"{self._root}/{blob[:2]}/{blob}", flags, 0o600), self)
+        return os.open(self._name(blob), flags, 0o600)
 
-    def restore(self, blob: str, data: bytes) -> None:
-        """Write these bytes as this blob, whatever is there."""
-        with self.path(blob).open("wb") as file:
-            file.write(data)
-
-    def settle(self, blobs: Iterable[str]) -> None:
-        """Return once these blobs, as far as they still are, and their names are on the disk."""
-        for blob in blobs:
-            try:
-                descriptor = self.open(blob)
-            except FileNotFoundError:
-                continue
-            try:
-                os.fdatasync(descriptor)
-            finally:
-                os.close(descriptor)
+    def write(self, blobs: Mapping[str, bytes]) -> None:
+        """Return once each of these is a file on the disk, whatever was there before. Raises OSError."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        for many in batched(blobs.items(), OPEN_AT_ONCE, strict=False):
+            with ExitStack() as stack:
+                descriptors = []
+                for blob, data in many:
+                    descriptor = os.open(self._name(blob), flags, 0o600)
+                    stack.callback(os.close, descriptor)
+                    write_all(descriptor, data)
+                    # So the first sync finds all of them on their way, and the file system commits once for all.
+                    begin_writeback(descriptor, 0, len(data))
+                    descriptors.append(descriptor)
+                for descriptor in descriptors:
+                    os.fdatasync(descriptor)
         for shard in {blob[:2] for blob in blobs}:
             sync_directory(self._root / shard)
+
+    def settle(self, blobs: Iterable[str]) -> None:
+        """Return once these small blobs, as far as they still are, have files on the disk. Raises OSError."""
+        self.write({blob: data for blob in blobs if (data := self.young.get(blob)) is not None})
 
     def remove(self, blobs: Iterable[str]) -> None:
         """Remove these blobs. Whoever is reading one reads it to its end."""
         for blob in blobs:
-            self.path(blob).unlink(missing_ok=True)
+            if self.young.pop(blob, None) is None:
+                self.path(blob).unlink(missing_ok=True)
 
     def sweep(self, keep: set[str]) -> int:
         """Remove every file not in `keep`, the leftovers of a crash. Returns how many there were."""
@@ -94,107 +168,146 @@ class Blobs:
                         Path(entry.path).unlink()
         return gone
 
+    def _name(self, blob: str) -> str:
+        return f"{self._root}/{blob[:2]}/{blob}"
+
 
 class Draft:
-    """A blob being written. Its descriptor reads as well."""
+    """A blob being written: in memory as long as it is small, then in its file."""
 
-    def __init__(self, blob: str, descriptor: int, blobs: Blobs) -> None:
+    def __init__(self, blob: str, blobs: Blobs) -> None:
         self.blob = blob
-        self.descriptor = descriptor
         self.size = 0
         self._blobs = blobs
+        self._kept: list[bytes] = []
+        self._descriptor: int | None = None
         self._flushed = 0
-        self._kept: list[bytes] | None = [] if blobs.sync else None
 
     def write(self, data: bytes) -> None:
-        """Append the bytes."""
-        view = memoryview(data)
-        while view:
-            written = os.write(self.descriptor, view)
-            view = view[written:]
+        """Append the bytes. Raises OSError."""
         self.size += len(data)
-        if self._kept is not None:
-            if self.size <= SMALL:
-                self._kept.append(data)
-            else:
-                self._kept = None
+        if self._descriptor is None:
+            self._kept.append(data)
+            if self.size <= SMALL and self._blobs.sync:
+                return
+            self._descriptor = self._blobs.make(self.blob)
+            data = b"".join(self._kept)
+            self._kept.clear()
+        write_all(self._descriptor, data)
         if self.size - self._flushed >= FLUSH_EVERY:
-            begin_writeback(self.descriptor, self._flushed, self.size - self._flushed)
+            begin_writeback(self._descriptor, self._flushed, self.size - self._flushed)
             self._flushed = self.size
 
     def settle(self) -> bytes | None:
         """Return the bytes if they are few, to be kept in the ledger; else None, once they are on the disk."""
-        if self._kept is not None:
-            return b"".join(self._kept)
+        if self._descriptor is None:
+            data = self._blobs.young[self.blob] = b"".join(self._kept)
+            return data
         if self._blobs.sync:
-            os.fdatasync(self.descriptor)
+            os.fdatasync(self._descriptor)
             sync_directory(self._blobs.path(self.blob).parent)
         return None
 
+    def source(self) -> Source:
+        """What was written, once it is settled; instead of the draft."""
+        return Held(self._blobs.young[self.blob]) if self._descriptor is None else File(self._descriptor)
+
     def discard(self) -> None:
         """Close and remove."""
-        os.close(self.descriptor)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
         self._blobs.remove([self.blob])
 
 
 class Helper:
-    """A thread for what nobody waits for: syncing small blobs and removing dropped ones."""
+    """A thread for what nobody waits for: writing the files of small blobs and removing dropped ones.
+
+    It sleeps through most of what it is given: waking it for each would slow down the requests.
+    """
 
     def __init__(self, blobs: Blobs, settled: Callable[[int], None]) -> None:
         self._blobs = blobs
         self._settled = settled
-        self._tasks: queue.SimpleQueue[tuple[Iterable[str], dict[str, int]] | None] = queue.SimpleQueue()
+        self._tasks: deque[tuple[Iterable[str], dict[str, int]]] = deque()
+        self._some = threading.Event()
+        self._hurry = threading.Event()
+        self._closing = False
         self._thread = threading.Thread(target=self._run, name="s3-durable-helper", daemon=True)
         self._thread.start()
 
     def give(self, dropped: Iterable[str], small: dict[str, int]) -> None:
-        """Remove the dropped blobs, and sync the small ones, whose rows in the ledger are named with them."""
+        """Remove the dropped blobs, and write the small ones, whose rows in the ledger are named with them."""
         if dropped or small:
-            self._tasks.put((dropped, small))
+            self._tasks.append((dropped, small))
+            if not self._some.is_set():
+                self._some.set()
+            if len(self._tasks) == SETTLE_COUNT:
+                self._hurry.set()
 
     def close(self) -> None:
         """Finish what is there to do."""
-        self._tasks.put(None)
+        self._closing = True
+        self._some.set()
+        self._hurry.set()
         self._thread.join()
 
     def _run(self) -> None:
         waiting: dict[str, int] = {}
-        due = 0.0
+        pause = SETTLE_SECONDS
         while True:
-            try:
-                task = self._tasks.get(timeout=max(0.0, due - time.monotonic()) if waiting else None)
-            except queue.Empty:
-                self._settle(waiting)
-                continue
-            if task is None:
-                self._settle(waiting)
+            self._some.wait()
+            self._hurry.wait(pause)
+            closing = self._closing
+            self._some.clear()
+            self._hurry.clear()
+            self._take(waiting)
+            done = self._settle(waiting)
+            if closing:
                 return
-            dropped, small = task
-            for blob in dropped:
-                waiting.pop(blob, None)
-            try:
-                self._blobs.remove(dropped)
-            except OSError as error:
-                LOG.warning("Some replaced files stay until the next start: %s", error)
-            if small and not waiting:
-                due = time.monotonic() + SETTLE_SECONDS
-            waiting |= small
-            if len(waiting) >= SETTLE_COUNT:
-                self._settle(waiting)
+            pause = SETTLE_SECONDS
+            if not done:
+                pause = RETRY_SECONDS
+                self._some.set()
 
-    def _settle(self, waiting: dict[str, int]) -> None:
+    def _take(self, waiting: dict[str, int]) -> None:
+        """Remove what was dropped meanwhile, and add to what is waiting."""
+        dropped: set[str] = set()
+        while self._tasks:
+            gone, small = self._tasks.popleft()
+            waiting |= small
+            dropped.update(gone)
+        for blob in dropped:
+            waiting.pop(blob, None)
+        try:
+            self._blobs.remove(dropped)
+        except OSError as error:
+            LOG.warning("Some replaced files stay until the next start: %s", error)
+
+    def _settle(self, waiting: dict[str, int]) -> bool:
+        """Write the files of these blobs and forget their bodies. After an error both stay, and the answer is False."""
         if not waiting:
-            return
+            return True
         try:
             self._blobs.settle(waiting)
             self._settled(max(waiting.values()))
-        except (
-            Exception
-        ) as error:  # of the disk or of the database: the bodies stay in the ledger, nothing is lost
+        except Exception as error:  # of the disk or of the database
             LOG.warning(
-                "%d small files could not be synced and stay in the ledger too: %s", len(waiting), error
+                "%d small objects stay in the ledger; their files could not be written: %s",
+                len(waiting),
+                error,
             )
+            return False
+        for blob in waiting:
+            self._blobs.young.pop(blob, None)
         waiting.clear()
+        return True
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of the bytes. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def sync_directory(path: Path) -> None:

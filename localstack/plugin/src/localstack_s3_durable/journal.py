@@ -17,8 +17,8 @@ class Request:
 
     #: What to write a row of, in words only `Memory` understands.
     touched: set[tuple[object, ...]] = field(default_factory=set)
-    #: Blobs made for this request, with the bytes of small ones; those no row names in the end are removed.
-    created: dict[str, bytes | None] = field(default_factory=dict)
+    #: Blobs made for this request; those no row names in the end are removed.
+    created: set[str] = field(default_factory=set)
     done: bool = False
     error: Exception | None = None
 
@@ -42,7 +42,9 @@ class Journal:
         self._ledger = ledger
         self._memory = memory
         self._waiting: deque[Request] = deque()
-        self._owed: set[tuple[object, ...]] = set()  # touched by requests whose commit failed
+        self._owed = Request()  # what requests whose commit failed have changed
+        # Small blobs whose bytes are in no row yet. A row that names one brings the bytes along, whoever's row it is.
+        self._unkept: dict[str, bytes] = {}
         self._committing = threading.Lock()
         self._local = threading.local()
         self.helper: Helper
@@ -52,24 +54,31 @@ class Journal:
         """The request this thread is in."""
         return getattr(self._local, "request", None)
 
-    def run[T](self, work: Callable[[], T], touched: Iterable[tuple[object, ...]] = ()) -> T:
-        """Do the work, and return when all it changed is on disk. Raises sqlite3.Error if that cannot be."""
-        if self.request is not None:  # a request inside a request: the outer one commits
-            self.request.touched.update(touched)
-            return work()
+    def run[T](self, work: Callable[[], T], named: Callable[[], Iterable[tuple[object, ...]]] = tuple) -> T:
+        """Do the work, and return when all it changed, and all that is named afterwards, is on the disk.
+
+        Raises sqlite3.Error if that cannot be.
+        """
+        if (outer := self.request) is not None:  # a request inside a request: the outer one commits
+            try:
+                return work()
+            finally:
+                outer.touched.update(named())
         request = self._local.request = Request()
         try:
             return work()
         finally:
             # After an error too: memory may have changed before it.
             self._local.request = None
-            request.touched.update(touched)
+            request.touched.update(named())
             self._commit(request)
 
     def created(self, blob: str, data: bytes | None) -> None:
         """Note that this blob was made, and its bytes if it is small."""
+        if data is not None:
+            self._unkept[blob] = data
         if (request := self.request) is not None:
-            request.created[blob] = data
+            request.created.add(blob)
 
     def settled(self, last: int) -> None:
         """The small blobs up to this row of the ledger are on the disk."""
@@ -85,33 +94,44 @@ class Journal:
 
     def _commit(self, request: Request) -> None:
         if not request.touched:
-            self.helper.give(request.created, {})
+            self._drop(request.created, {})
             return
         self._waiting.append(request)
         with self._committing:
             if not request.done:
-                self._commit_all()
+                self._write([self._waiting.popleft() for _ in range(len(self._waiting))])
         if request.error is not None:
             raise request.error
 
-    def _commit_all(self) -> None:
-        batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        touched = self._owed.union(*(request.touched for request in batch))
-        created = {blob: data for request in batch for blob, data in request.created.items()}
+    def _write(self, batch: list[Request]) -> None:
+        everything = [self._owed, *batch]
+        touched = set[tuple[object, ...]]().union(*(request.touched for request in everything))
+        created = set[str]().union(*(request.created for request in everything))
         error: Exception | None = None
         try:
             changes = self._memory.changes(touched)
-            named = {change.blob for change in changes}
-            bodies = {blob: data for blob, data in created.items() if data is not None and blob in named}
+            named = {change.blob for change in changes if change.blob is not None}
+            bodies = {blob: data for blob in named if (data := self._unkept.get(blob)) is not None}
             dropped, small = self._ledger.apply(changes, bodies)
         except sqlite3.Error as failed:
             # Memory is ahead of the disk now; the next commit that succeeds makes up for it.
-            self._owed, error = touched, failed
+            self._owed, error = Request(touched, created), failed
         except Exception as failed:
-            # Something has no row (a value that is no text, a blob never written): retrying would not help.
+            # Something has no row (a value that is no text, a blob never written): retrying would not help it.
+            if len(batch) > 1:
+                for request in batch:
+                    self._write([request])
+                return
             error = failed
         else:
-            self._owed = set()
-            self.helper.give(dropped | created.keys() - named, small)
+            self._owed = Request()
+            for blob in small:
+                self._unkept.pop(blob, None)
+            self._drop(dropped | created - named, small)
         for request in batch:
             request.error, request.done = error, True
+
+    def _drop(self, blobs: set[str], small: dict[str, int]) -> None:
+        for blob in blobs:
+            self._unkept.pop(blob, None)
+        self.helper.give(blobs, small)

@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import time
+from collections.abc import Callable
 from typing import Any
 
 from localstack.aws.api import CommonServiceException, RequestContext
@@ -12,7 +13,8 @@ from localstack.services.s3.models import S3Store
 from localstack.services.s3.provider import S3Provider
 
 from .blobs import Blobs, Helper
-from .internals import NULL, Memory
+from .errors import DirectoryUnusable
+from .internals import NULL, Memory, listing_after
 from .journal import Journal
 from .ledger import Ledger
 from .settings import Settings
@@ -37,6 +39,14 @@ REPORTED = {
 }
 
 
+type Thing = tuple[object, ...]
+
+
+def nothing() -> list[Thing]:
+    """What a request names that changes nothing, or whose changes are reported."""
+    return []
+
+
 class DurableS3Provider(S3Provider):
     """S3Provider over a directory. Raises DurableError if the directory cannot be used."""
 
@@ -52,9 +62,15 @@ class DurableS3Provider(S3Provider):
             super().__init__(
                 Storage(blobs, str(settings.directory / "blobs"), self._memory.current, self._journal.created)
             )
-            named, count = self._memory.load(self._ledger)
+            named, count = self._load()
             swept = blobs.sweep(named)
             self._restore(blobs, named)
+        except OSError as error:
+            self._ledger.close()
+            raise DirectoryUnusable(
+                f"{error.filename or settings.directory} cannot be written: {error.strerror}. Make room on the "
+                "volume, or let this user write to it, and start again."
+            ) from error
         except BaseException:
             self._ledger.close()
             raise
@@ -69,12 +85,18 @@ class DurableS3Provider(S3Provider):
             time.monotonic() - begun,
         )
 
+    def _load(self) -> tuple[set[str], int]:
+        try:
+            return self._memory.load(self._ledger)
+        except (sqlite3.Error, LookupError, TypeError, ValueError) as error:
+            raise DirectoryUnusable(
+                f"{self._root / 'ledger.sqlite'} is damaged: {error!r}. Restore the directory from a copy, or remove its "
+                "contents to begin empty."
+            ) from error
+
     def _restore(self, blobs: Blobs, named: set[str]) -> None:
-        """Make small files again: a power failure may have taken them."""
-        small = {blob: data for blob, data in self._ledger.bodies() if blob in named}
-        for blob, data in small.items():
-            blobs.restore(blob, data)
-        blobs.settle(small)
+        """Write the files of small blobs that none may have been written of, or that a power failure has taken."""
+        blobs.write({blob: data for blob, data in self._ledger.bodies() if blob in named})
         self._ledger.settled()
 
     def get_store(self, account_id: str, region_name: str) -> S3Store:  # type: ignore[override]
@@ -83,18 +105,30 @@ class DurableS3Provider(S3Provider):
 
     def dispatch_table(self) -> DispatchTable:
         """The operations, those that change something behind a commit."""
-        return {
+        table = {
             operation: handler if operation.startswith(READS) else self._durable(operation, handler)
             for operation, handler in create_dispatch_table(self).items()
         }
+        table["ListObjectVersions"] = self._in_pages(table["ListObjectVersions"])
+        return table
+
+    @staticmethod
+    def _in_pages(handler: ServiceRequestHandler) -> ServiceRequestHandler:
+        def handle(context: RequestContext, request: Any) -> Any:
+            with listing_after(request.get("KeyMarker"), request.get("VersionIdMarker")):
+                return handler(context, request)
+
+        return handle
 
     def _durable(self, operation: str, handler: ServiceRequestHandler) -> ServiceRequestHandler:
         reported = operation in REPORTED
 
         def handle(context: RequestContext, request: Any) -> Any:
-            touched = () if reported else self._named(request)
+            named = nothing if reported else self._named(request)
             try:
-                return self._journal.run(lambda: handler(context, request), touched)
+                return self._journal.run(lambda: handler(context, request), named)
+            except ConnectionError:  # of the client, not of the disk
+                raise
             except (sqlite3.Error, OSError) as error:
                 LOG.error("%s is not on the disk: %s", operation, error)
                 raise CommonServiceException(
@@ -106,19 +140,25 @@ class DurableS3Provider(S3Provider):
 
         return handle
 
-    def _named(self, request: dict[str, Any]) -> list[tuple[object, ...]]:
-        """What the request is about: a part, an object or a bucket."""
+    def _named(self, request: dict[str, Any]) -> Callable[[], list[Thing]]:
+        """What the request is about: a part, an object or a bucket; to be asked once it has been dealt with."""
         bucket = request.get("Bucket")
         if bucket is None:
-            return []
+            return nothing
         if "PartNumber" in request:
-            return [("part", bucket, request.get("UploadId"), request["PartNumber"])]
-        if "Key" in request:
-            version = request.get("VersionId")
-            if version is None and (held := self._memory.current(bucket, request["Key"], None)):
-                version = held.version_id
-            return [("object", bucket, request["Key"], version or NULL)]
-        return [("bucket", bucket)]
+            return lambda: [("part", bucket, request.get("UploadId"), request["PartNumber"])]
+        if "Key" not in request:
+            return lambda: [("bucket", bucket)]
+        key, version = request["Key"], request.get("VersionId")
+        before = self._memory.current(bucket, key, version)
+
+        def objects() -> list[Thing]:
+            # Whichever version was the current one when LocalStack looked.
+            if before is not None and self._memory.current(bucket, key, version) is before:
+                return [("object", bucket, key, before.version_id or NULL)]
+            return [("object", bucket, key, name) for name in self._memory.versions(bucket, key)]
+
+        return objects
 
     def on_after_state_reset(self) -> None:
         """Forget everything on the disk as well."""

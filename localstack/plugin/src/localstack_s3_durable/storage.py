@@ -6,7 +6,6 @@ Nothing is removed here; the journal does that, once no row names the blob.
 
 import base64
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from io import BytesIO, UnsupportedOperation
@@ -18,11 +17,10 @@ from localstack.services.s3.storage.core import (
     S3ObjectStore,
     S3StoredMultipart,
     S3StoredObject,
-    should_copy_in_place,
 )
 from localstack.services.s3.utils import ObjectRange, get_s3_checksum
 
-from .blobs import Blobs, Draft
+from .blobs import Blobs, Draft, Source
 
 CHUNK = 256 * 1024
 
@@ -33,10 +31,10 @@ class StoredObject(S3StoredObject):
     """The bytes of one object or part, open."""
 
     def __init__(
-        self, s3_object: Any, mode: Literal["r", "w"], descriptor: int | None, store: "Storage"
+        self, s3_object: Any, mode: Literal["r", "w"], source: Source | None, store: "Storage"
     ) -> None:
         super().__init__(s3_object=s3_object, mode=mode)
-        self._descriptor = descriptor  # None: no bytes
+        self._source = source  # None: no bytes
         self._store = store
         self._position = 0
         self._etag: str | None = None
@@ -44,17 +42,17 @@ class StoredObject(S3StoredObject):
 
     def read(self, s: int | None = -1) -> bytes:
         """At most `s` bytes from the position on, all that are left if `s` is negative."""
-        if self._descriptor is None:
+        if self._source is None:
             return b""
         if s is None or s < 0:
-            s = max(0, os.fstat(self._descriptor).st_size - self._position)
-        data = os.pread(self._descriptor, s, self._position)
+            s = max(0, self._source.size - self._position)
+        data = self._source.read(s, self._position)
         self._position += len(data)
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """As `io.IOBase.seek`."""
-        size = 0 if self._descriptor is None else os.fstat(self._descriptor).st_size
+        size = 0 if self._source is None else self._source.size
         self._position = max(0, (0, self._position, size)[whence] + offset)
         return self._position
 
@@ -90,14 +88,16 @@ class StoredObject(S3StoredObject):
 
     def append(self, part: S3StoredObject) -> int:
         """Take the part's bytes after those there are. Returns how many it had."""
-        before = StoredObject(self.s3_object, "r", self._descriptor, self._store)
-        before._descriptor, joined = self._descriptor, self._store.draft()
-        for source in (before, part):
-            source.seek(0)
-            while data := source.read(CHUNK):
-                joined.write(data)
-        self._store.settle(joined)
-        before._descriptor = None
+        joined = self._store.draft()
+        try:
+            for source in (self, part):
+                source.seek(0)
+                while data := source.read(CHUNK):
+                    joined.write(data)
+            self._store.settle(joined)
+        except BaseException:
+            joined.discard()
+            raise
         added = joined.size - (self.s3_object.size or 0)
         self.s3_object.size = joined.size
         self._take(joined)
@@ -120,7 +120,7 @@ class StoredObject(S3StoredObject):
 
     def _take(self, draft: Draft | None) -> None:
         self._release()
-        self._descriptor = draft.descriptor if draft else None
+        self._source = draft.source() if draft else None
         self._position = 0
         held: Any = self.s3_object
         held.blob = draft.blob if draft else None
@@ -165,9 +165,9 @@ class StoredObject(S3StoredObject):
         self._release()
 
     def _release(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        if self._source is not None:
+            self._source.close()
+            self._source = None
 
     def __del__(self) -> None:
         # LocalStack closes what it serves; a request that broke off in between leaves it to us.
@@ -255,11 +255,7 @@ class Storage(S3ObjectStore):
         """Nothing to do: see the module."""
 
     def copy(self, src_bucket: str, src_object: Any, dest_bucket: str, dest_object: Any) -> StoredObject:
-        """Copy the bytes; an object that only changes its description keeps them."""
-        if should_copy_in_place(src_bucket, src_object, dest_bucket, dest_object):
-            dest_object.blob = src_object.blob
-            dest_object.internal_last_modified = src_object.internal_last_modified
-            return self.open(dest_bucket, dest_object)
+        """Copy the bytes, also of an object onto itself: the one it is copied from may be replaced at any time."""
         stored = self.open(dest_bucket, dest_object, mode="w")
         with self.open(src_bucket, src_object) as source:
             stored.write(source)

@@ -1,0 +1,15 @@
+"""All that reaches into LocalStack's own objects. Written for LocalStack 4.14.0, and refuses any other.
+
+LocalStack holds S3 in memory: `s3_stores[account][region].buckets[name]` is an `S3Bucket`, whose `objects` is a
+`KeyStore` (or a `VersionedKeyStore`) of `S3Object`s and whose `multiparts` are the uploads under way. LocalStack
+goes on working on exactly these. They are made to report what changes in them by being, from the moment they are
+put into a store, of subclasses defined here (`reporting`); nothing of LocalStack's is replaced.
+"""
+
+from . import version  # noqa: F401 - first of all: it refuses a LocalStack the other modules do not know
+
+# isort: split
+from .memory import Memory
+from .reporting import NULL, listing_after
+
+__all__ = ["NULL", "Memory", "listing_after"]
