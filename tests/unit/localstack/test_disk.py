@@ -53,6 +53,7 @@ def test_small_bytes_come_back_from_the_ledger(start: Start) -> None:
     process = start()
     assert process.read("b", "k") == b"acknowledged"
     assert process.read("b", "half") == b"acknowledged too"
+    process.provider._helper.close()
     assert process.blobs() == {before_its_file.blob, half_written.blob}
     assert list(process.ledger.bodies()) == []
     assert start().read("b", "k") == b"acknowledged"
@@ -112,7 +113,7 @@ def test_files_that_cannot_be_written_are_tried_again_and_their_bytes_kept(
     assert failed.wait(10)
     later = process.put(bucket, "later", b"also")
     assert process.read("b", "k") == b"acknowledged"
-    assert {blob for blob, _ in process.ledger.bodies()} == {held.blob, later.blob}
+    assert {blob for _, blob, _ in process.ledger.bodies()} == {held.blob, later.blob}
     full = False
     process.provider._helper.close()
     assert process.blobs() == {held.blob, later.blob}

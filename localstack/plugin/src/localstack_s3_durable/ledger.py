@@ -190,13 +190,13 @@ class Ledger:
             raise
         return before - after, rows
 
-    def bodies(self) -> Iterator[tuple[str, bytes]]:
-        """The small blobs whose files may not be on the disk."""
-        yield from self._database.execute("SELECT blob, bytes FROM bodies ORDER BY id")
+    def bodies(self) -> Iterator[tuple[int, str, bytes]]:
+        """The small blobs whose files may not be on the disk, and their rows."""
+        yield from self._database.execute("SELECT id, blob, bytes FROM bodies ORDER BY id")
 
-    def settled(self, last: int | None = None) -> None:
-        """The files of the bodies up to this row, or of all, are on the disk: forget the bodies."""
-        self._database.execute("DELETE FROM bodies WHERE id <= ?", (self._last if last is None else last,))
+    def settled(self, last: int) -> None:
+        """The files of the bodies up to this row are on the disk: forget the bodies."""
+        self._database.execute("DELETE FROM bodies WHERE id <= ?", (last,))
 
     def _drop_parts(self, bucket: str, upload: str) -> set[str]:
         where = "WHERE bucket = ? AND upload = ?"

@@ -62,9 +62,10 @@ class DurableS3Provider(S3Provider):
             super().__init__(
                 Storage(blobs, str(settings.directory / "blobs"), self._memory.current, self._journal.created)
             )
-            named, count = self._load()
+            named, count, bodies = self._load()
             swept = blobs.sweep(named)
-            self._restore(blobs, named)
+            # Of these there may be no file, or half of one. They are read from memory until the helper has written them.
+            blobs.young.update((blob, data) for _, blob, data in bodies)
         except OSError as error:
             self._ledger.close()
             raise DirectoryUnusable(
@@ -75,6 +76,7 @@ class DurableS3Provider(S3Provider):
             self._ledger.close()
             raise
         self._journal.helper = self._helper = Helper(blobs, self._journal.settled)
+        self._helper.give((), {blob: row for row, blob, _ in bodies})
         self._memory.listener = self._journal.touch
         LOG.info(
             "S3 is kept in %s: %d buckets, %d objects; %d leftover files removed; %.1f s",
@@ -85,19 +87,15 @@ class DurableS3Provider(S3Provider):
             time.monotonic() - begun,
         )
 
-    def _load(self) -> tuple[set[str], int]:
+    def _load(self) -> tuple[set[str], int, list[tuple[int, str, bytes]]]:
         try:
-            return self._memory.load(self._ledger)
+            named, count = self._memory.load(self._ledger)
+            return named, count, [body for body in self._ledger.bodies() if body[1] in named]
         except (sqlite3.Error, LookupError, TypeError, ValueError) as error:
             raise DirectoryUnusable(
                 f"{self._root / 'ledger.sqlite'} is damaged: {error!r}. Restore the directory from a copy, or remove its "
                 "contents to begin empty."
             ) from error
-
-    def _restore(self, blobs: Blobs, named: set[str]) -> None:
-        """Write the files of small blobs that none may have been written of, or that a power failure has taken."""
-        blobs.write({blob: data for blob, data in self._ledger.bodies() if blob in named})
-        self._ledger.settled()
 
     def get_store(self, account_id: str, region_name: str) -> S3Store:  # type: ignore[override]
         """LocalStack's store, made to report what changes in it."""
