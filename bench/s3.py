@@ -124,7 +124,10 @@ def compare(
     for s3 in s3s.values():
         for number in range(min(block, 20)):
             work(s3, number)
+    syncs: list[float] = []
     for turn in range(rounds):
+        if name.startswith("put 4 KiB") and turn % 5 == 0:
+            syncs.append(sync_alone(s3s["durable"]))
         order = list(s3s)
         for who in order if turn % 2 else reversed(order):
             for number in range(block):
@@ -133,12 +136,39 @@ def compare(
     ratio = medians["durable"] / medians["plain"]
     limit = LIMITS.get(name.partition(",")[0])
     verdict = "" if limit is None else f"   limit {limit:.1f}: {'ok' if ratio <= limit else 'TOO SLOW'}"
+    if name.startswith("put 4 KiB"):
+        sync = statistics.median([*syncs, sync_alone(s3s["durable"])])
+        verdict += (
+            f"   of it one sync {sync:.2f} ms: {(medians['durable'] - sync) / medians['plain']:.2f} without"
+        )
     print(
         f"{name:<34} plain {medians['plain']:8.2f} ms   durable {medians['durable']:8.2f} ms   "
         f"ratio {ratio:5.2f}{verdict}",
         flush=True,
     )
     return ratio
+
+
+#: As the ledger's log takes a small put: some pages over what is there already, and a sync.
+SYNC = """
+import os, statistics, time
+path = "/data/sync-alone"
+descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+os.write(descriptor, bytes(16384 * 200)); os.fsync(descriptor)
+taken = []
+for number in range(400):
+    begun = time.perf_counter()
+    os.pwrite(descriptor, os.urandom(16384), 16384 * (number % 200))
+    os.fdatasync(descriptor)
+    taken.append(time.perf_counter() - begun)
+os.unlink(path)
+print(statistics.median(taken) * 1000)
+"""
+
+
+def sync_alone(s3: S3) -> float:
+    """What the disk takes for the one sync of a put, in ms: the least a put that is on the disk adds."""
+    return float(docker("exec", s3.name, "python", "-c", SYNC))
 
 
 def fill(s3: S3, bucket: str, count: int) -> None:

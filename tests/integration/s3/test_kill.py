@@ -13,7 +13,8 @@ import pytest
 
 from .conftest import S3
 from .reading import pages
-from .writer import Writer, found, same
+from .there import found, same
+from .writer import Writer
 
 KILLS = int(os.environ.get("S3_KILLS", "100"))
 SEED = int(os.environ.get("S3_SEED", "1"))
@@ -25,6 +26,7 @@ def test_acknowledged_writes_are_there_after_each_kill(s3: S3, record_property: 
     for bucket in ("plain", "versions"):
         s3.client.create_bucket(Bucket=bucket)
     s3.client.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+    s3.client.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
     chance = random.Random(SEED)
     writers = [Writer(f"w{n}", None, random.Random(SEED * 1000 + n)) for n in range(WRITERS)]
     doubts = applied = 0

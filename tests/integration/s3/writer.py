@@ -5,26 +5,21 @@ is kept as items: a key with its versions, an upload with its parts, a bucket wi
 answered has happened. Of the one call that was not, all items must have changed, or none.
 """
 
-import base64
-import functools
 import hashlib
 import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+import httpx
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-from .reading import ask, pages
+from .settings import SETTINGS
+from .there import ABSENT, ANY, BODIES, SUMS, Item, described, md5
 
-md5 = functools.partial(hashlib.md5, usedforsecurity=False)
-#: MD5 of all bytes ever put, by their SHA-256.
-SUMS: dict[str, str] = {}
-ANY = "any"  # a version id nobody was told
 MINIMUM = 5 * 1024 * 1024  # of all parts but the last
-Item = tuple[str, ...]
-ABSENT: dict[str, Any] = {}
 
 
 @dataclass
@@ -273,6 +268,89 @@ class Writer:
     def bodies(self) -> dict[tuple[Item, int], bytes]:
         return self.__dict__.setdefault("_bodies", {})  # type: ignore[no-any-return]
 
+    def op_copy_part(self) -> None:
+        """* upload_part_copy"""
+        bucket, key, source = self.key(exists=True)
+        if not (uploads := self.uploads()) or (now := self.current(source)) is None:
+            return
+        if (body := BODIES.get(now["sha256"])) is None:
+            return
+        item, number = self.random.choice(uploads), self.random.randrange(1, 4)
+        after = {item: self.known[item] | {number: {"size": len(body), "md5": md5(body).hexdigest()}}}
+        self.bodies[item, number] = body
+        self.call(
+            "upload_part_copy",
+            lambda _: after,
+            **upload_name(item),
+            PartNumber=number,
+            CopySource={"Bucket": bucket, "Key": key},
+        )
+
+    def op_lock(self) -> None:
+        """** put_object_legal_hold and put_object_retention, on objects of the bucket with locks"""
+        key = f"{self.name}/{self.random.randrange(3)}"
+        item: Item = ("locked", key)
+        if not (now := self.known.get(item)):
+            body = self.body()
+            first = {"sha256": hashlib.sha256(body).hexdigest(), "hold": "OFF", "until": ""}
+            self.call(
+                "put_object",
+                lambda answer: (
+                    {item: first | {"id": answer["VersionId"]}} if answer else {item: first | {"id": ANY}}
+                ),
+                Bucket="locked",
+                Key=key,
+                Body=body,
+            )
+            return
+        name = {"Bucket": "locked", "Key": key, "VersionId": now["id"]}
+        if self.random.random() < 0.5:
+            hold = self.random.choice(["ON", "OFF"])
+            hold_after = {item: now | {"hold": hold}}
+            self.call("put_object_legal_hold", lambda _: hold_after, **name, LegalHold={"Status": hold})
+            return
+        until = f"20{self.random.randrange(40, 90)}-01-01T00:00:00+00:00"
+        self.call(
+            "put_object_retention",
+            lambda _: {item: now | {"until": until}},
+            **name,
+            Retention={"Mode": "GOVERNANCE", "RetainUntilDate": datetime.fromisoformat(until)},
+            BypassGovernanceRetention=True,
+        )
+
+    def op_form(self) -> None:
+        """** put_object by a browser's form, and by a presigned link"""
+        bucket, key, item = self.key()
+        body = self.body()
+        version = described(body, {}, {})
+        if self.random.random() < 0.5:
+            url = self.client.generate_presigned_url(
+                "put_object", {"Bucket": bucket, "Key": key, "ContentType": "text/x-test"}
+            )
+            self.send(item, version, "PUT", url, content=body, headers={"Content-Type": "text/x-test"})
+            return
+        form = self.client.generate_presigned_post(
+            bucket, key, Fields={"Content-Type": "text/x-test"}, Conditions=[{"Content-Type": "text/x-test"}]
+        )
+        self.send(item, version, "POST", form["url"], data=form["fields"], files={"file": ("f", body)})
+
+    def send(self, item: Item, version: dict[str, Any], method: str, url: str, **arguments: Any) -> None:
+        """As `call`, with plain HTTP."""
+        self.doubt = Doubt(f"{method} by link or form", self.put_version(item, version, None))
+        self.touched.add(item)
+        try:
+            answer = httpx.request(method, url, timeout=30, **arguments)
+        except httpx.TransportError as error:
+            raise ConnectionError(str(error)) from error
+        if answer.status_code >= 500:
+            raise ConnectionError(answer.text)
+        assert answer.status_code in (200, 204), answer.text
+        self.known |= self.put_version(
+            item, version, {"VersionId": answer.headers.get("x-amz-version-id", ANY)}
+        )
+        self.doubt = None
+        self.acknowledged += 1
+
     def op_bucket(self) -> None:
         """* create_bucket, delete_bucket and configuration"""
         name = f"own-{self.name}-{self.random.randrange(3)}"
@@ -281,8 +359,16 @@ class Writer:
         if not there:
             self.call("create_bucket", lambda _: {item: {"exists": True}}, Bucket=name)
             return
-        what = self.random.choice(["delete", "cors", "tags", "policy"])
-        if what == "delete":
+        what = self.random.choice(["delete", "cors", "tags", "policy", *SETTINGS, *SETTINGS])
+        if what in SETTINGS:
+            value = self.random.choice(SETTINGS[what].values)
+            self.call(
+                f"put_bucket_{what}" if what != "public_access_block" else "put_public_access_block",
+                lambda _: {item: there | {what: value}},
+                Bucket=name,
+                **SETTINGS[what].wrap(value),
+            )
+        elif what == "delete":
             self.call("delete_bucket", lambda _: {item: ABSENT}, Bucket=name)
         elif what == "cors":
             age = self.random.randrange(1000)
@@ -309,95 +395,6 @@ class Writer:
             self.call("put_bucket_policy", lambda _: {item: there | {"sid": sid}}, Bucket=name, Policy=policy)
 
 
-def described(body: bytes | None, metadata: dict[str, str], tags: dict[str, str]) -> dict[str, Any]:
-    """What a version must read as."""
-    found: dict[str, Any] = {"metadata": metadata, "tags": tags, "grants": 1}
-    if body is not None:
-        found |= {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
-        found["md5"] = SUMS[found["sha256"]] = md5(body).hexdigest()
-    return found
-
-
 def upload_name(item: Item) -> dict[str, Any]:
     """As calls name the upload."""
     return {"Bucket": item[1], "Key": item[2], "UploadId": item[3]}
-
-
-# ---------------------------------------------------------------- what is there
-
-
-def found(client: Any, item: Item) -> Any:
-    """The item, as it can be read."""
-    find: dict[str, Callable[..., Any]] = {
-        "object": find_object,
-        "upload": find_upload,
-        "bucket": find_bucket,
-    }
-    return find[item[0]](client, *item[1:])
-
-
-def find_object(client: Any, bucket: str, key: str) -> list[dict[str, Any]]:
-    """The versions of the key, oldest first."""
-    listed = pages(client, "list_object_versions", ("Versions", "DeleteMarkers"), Bucket=bucket, Prefix=key)
-    listed = [entry for entry in listed if entry[1]["Key"] == key]
-    latest = [entry for _, entry in listed if entry["IsLatest"]]
-    assert len(latest) == (1 if listed else 0), f"{bucket}/{key}: {len(latest)} versions are the latest one"
-    versions = []
-    for kind, entry in listed:
-        # An id begins with a number that grows; dates are told to the second only.
-        order = (entry["IsLatest"], base64.b64decode(entry["VersionId"] + "==", altchars=b"._"))
-        name = {"Bucket": bucket, "Key": key, "VersionId": entry["VersionId"]}
-        if kind == "DeleteMarkers":
-            versions.append((order, {"marker": True, "id": entry["VersionId"]}))
-            continue
-        got = client.get_object(**name, ChecksumMode="ENABLED")
-        body = got["Body"].read()
-        assert got["ContentType"] == "text/x-test"
-        assert got["ContentLength"] == entry["Size"] == len(body)
-        assert got["ETag"] == entry["ETag"]
-        if "ChecksumSHA256" in got and "-" not in got["ChecksumSHA256"]:
-            assert base64.b64decode(got["ChecksumSHA256"]) == hashlib.sha256(body).digest()
-        version = described(body, got["Metadata"], {}) | {
-            "md5": got["ETag"].strip('"'),
-            "id": entry["VersionId"],
-        }
-        tags = client.get_object_tagging(**name)["TagSet"]
-        version["tags"] = {tag["Key"]: tag["Value"] for tag in tags}
-        version["grants"] = len(client.get_object_acl(**name)["Grants"])
-        versions.append((order, version))
-    return [version for _, version in sorted(versions, key=lambda pair: pair[0])]
-
-
-def find_upload(client: Any, bucket: str, key: str, upload: str) -> dict[Any, Any]:
-    """The parts of the upload; nothing if it is over."""
-    parts = ask(client, "list_parts", Bucket=bucket, Key=key, UploadId=upload)
-    if parts == "NoSuchUpload":
-        return ABSENT
-    return {"begun": True} | {
-        part["PartNumber"]: {"size": part["Size"], "md5": part["ETag"].strip('"')}
-        for part in parts.get("Parts", [])
-    }
-
-
-def find_bucket(client: Any, name: str) -> dict[str, Any]:
-    """The bucket's configuration, as far as writers set it."""
-    if ask(client, "head_bucket", Bucket=name) == "404":
-        return ABSENT
-    there: dict[str, Any] = {"exists": True}
-    if isinstance(cors := ask(client, "get_bucket_cors", Bucket=name), dict):
-        there["cors"] = cors["CORSRules"][0]["MaxAgeSeconds"]
-    if isinstance(tags := ask(client, "get_bucket_tagging", Bucket=name), dict):
-        there["tag"] = tags["TagSet"][0]["Value"]
-    if isinstance(policy := ask(client, "get_bucket_policy", Bucket=name), dict):
-        there["sid"] = json.loads(policy["Policy"])["Statement"][0]["Sid"]
-    return there
-
-
-def same(known: Any, there: Any) -> bool:
-    """Whether what is there is what is known, ids nobody was told aside."""
-    if isinstance(known, list):
-        return len(known) == len(there) and all(
-            one == other | ({"id": ANY} if one["id"] == ANY else {})
-            for one, other in zip(known, there, strict=True)
-        )
-    return bool(known == there)

@@ -272,6 +272,46 @@ def test_a_commit_that_fails_is_made_up_for_by_the_next(
     assert process.read("b", "second") == b"2"
 
 
+def test_what_is_owed_is_not_acknowledged_by_a_request_that_finds_it_done(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A delete that failed is made again: it finds nothing to delete, and still it is not on the disk."""
+    process = start()
+    bucket = process.bucket()
+    process.put(bucket, "k", b"1")
+    apply = Ledger.apply
+
+    def full(*_: Any) -> Any:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Ledger, "apply", full)
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+            process.journal.run(lambda: bucket.objects.pop("k"))
+    monkeypatch.setattr(Ledger, "apply", apply)
+    process.journal.run(lambda: bucket.objects.pop("k"))
+    assert start().read("b", "k") is None
+
+
+def test_a_full_disk_takes_deletes(start: Start) -> None:
+    process = start()
+    bucket = process.bucket()
+    process.put(bucket, "gone", b"x" * 20_000)
+    database = process.ledger._database
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    pages = database.execute("PRAGMA page_count").fetchone()[0]
+    database.execute(f"PRAGMA max_page_count = {pages}")  # the database is full
+    refused = 0
+    for number in range(20):
+        try:
+            process.put(bucket, f"{number}", b"y" * 20_000)
+        except sqlite3.OperationalError:
+            refused += 1
+    assert refused > 10
+    process.journal.run(lambda: bucket.objects.pop("gone"))
+    assert start().read("b", "gone") is None
+
+
 def test_concurrent_requests_share_commits_and_all_are_kept(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,9 +93,10 @@ class Journal:
             self._commit(Request({thing}))
 
     def _commit(self, request: Request) -> None:
-        if not request.touched:
+        if not request.touched and not self._owed.touched:
             self._drop(request.created, {})
             return
+        # With something owed, a request that found nothing to change may have found that: it has to wait for it too.
         self._waiting.append(request)
         with self._committing:
             if not request.done:
@@ -104,18 +105,19 @@ class Journal:
             raise request.error
 
     def _write(self, batch: list[Request]) -> None:
-        everything = [self._owed, *batch]
-        touched = set[tuple[object, ...]]().union(*(request.touched for request in everything))
-        created = set[str]().union(*(request.created for request in everything))
         error: Exception | None = None
         try:
-            changes = self._memory.changes(touched)
-            named = {change.blob for change in changes if change.blob is not None}
-            bodies = {blob: data for blob in named if (data := self._unkept.get(blob)) is not None}
-            dropped, small = self._ledger.apply(changes, bodies)
+            self._apply([self._owed, *batch])
+            self._owed = Request()
         except sqlite3.Error as failed:
+            if (
+                self._owed.touched or len(batch) > 1
+            ):  # one of them alone may have a place: a delete on a full disk
+                for request in batch:
+                    self._write_alone(request, failed)
+                return
             # Memory is ahead of the disk now; the next commit that succeeds makes up for it.
-            self._owed, error = Request(touched, created), failed
+            self._owed, error = Request(set(batch[0].touched), set(batch[0].created)), failed
         except Exception as failed:
             # Something has no row (a value that is no text, a blob never written): retrying would not help it.
             if len(batch) > 1:
@@ -123,13 +125,32 @@ class Journal:
                     self._write([request])
                 return
             error = failed
-        else:
-            self._owed = Request()
-            for blob in small:
-                self._unkept.pop(blob, None)
-            self._drop(dropped | created - named, small)
         for request in batch:
             request.error, request.done = error, True
+
+    def _write_alone(self, request: Request, failed: sqlite3.Error) -> None:
+        try:
+            if not request.touched:
+                raise failed
+            self._apply([request])
+        except sqlite3.Error as error:
+            self._owed.touched |= request.touched
+            self._owed.created |= request.created
+            request.error = error
+        except Exception as error:
+            request.error = error
+        request.done = True
+
+    def _apply(self, requests: list[Request]) -> None:
+        touched = set[tuple[object, ...]]().union(*(request.touched for request in requests))
+        created = set[str]().union(*(request.created for request in requests))
+        changes = self._memory.changes(touched)
+        named = {change.blob for change in changes if change.blob is not None}
+        bodies = {blob: data for blob in named if (data := self._unkept.get(blob)) is not None}
+        dropped, small = self._ledger.apply(changes, bodies)
+        for blob in small:
+            self._unkept.pop(blob, None)
+        self._drop(dropped | created - named, small)
 
     def _drop(self, blobs: set[str], small: dict[str, int]) -> None:
         for blob in blobs:

@@ -3,6 +3,7 @@
 Rows hold text that `internals` writes and reads; nothing here knows LocalStack.
 """
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -95,6 +96,34 @@ class Change:
         return blob
 
 
+class Reserve:
+    """Room kept for the day the disk is full: without it not even a delete could be written down."""
+
+    SIZE = 2 * 1024 * 1024
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.spent = True
+        self.renew()
+
+    def renew(self) -> None:
+        """Take the room again, if there is any."""
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, self.SIZE)
+                self.spent = False
+            finally:
+                if self.spent:
+                    os.ftruncate(descriptor, 0)
+                os.close(descriptor)
+
+    def spend(self) -> None:
+        """Give the room away."""
+        os.truncate(self._path, 0)
+        self.spent = True
+
+
 class Ledger:
     """The open database. One thread at a time may apply changes; the caller sees to that."""
 
@@ -117,6 +146,7 @@ class Ledger:
             ):
                 self._database.execute(f"PRAGMA {pragma}")
             self._prepare(directory)
+            self._reserve = Reserve(directory / "reserve")
             self._last: int = self._database.execute("SELECT coalesce(max(id), 0) FROM bodies").fetchone()[0]
         except sqlite3.Error as error:
             self.close()
@@ -157,8 +187,22 @@ class Ledger:
         `bodies` are the bytes of small blobs. They are kept here until `settled` says that their files are on the
         disk: so one sync is enough, and after a power failure the files are made again from here.
         Returns the blobs that rows named before and name no more, and the row of each body.
-        Raises sqlite3.Error, after which nothing has changed.
+        Raises sqlite3.Error, after which nothing has changed. On a full disk removals still have a place, once.
         """
+        changes = list(changes)
+        try:
+            written = self._apply(changes, bodies)
+        except sqlite3.OperationalError as error:
+            removals = all(change.values is None for change in changes)
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL or not removals or self._reserve.spent:
+                raise
+            self._reserve.spend()
+            written = self._apply(changes, bodies)
+        if self._reserve.spent:
+            self._reserve.renew()
+        return written
+
+    def _apply(self, changes: list[Change], bodies: dict[str, bytes]) -> tuple[set[str], dict[str, int]]:
         rows: dict[str, int] = {}
         before: set[str] = set()
         after: set[str] = set()
