@@ -45,7 +45,11 @@ class S3:
             *("--volume", f"{self.name}:/data", "--publish", "127.0.0.1:0:4566"),
             *("--env", f"PROVIDER_OVERRIDE_S3={provider}", "--env", "LS_LOG=warn", image),
         )
-        self.wait()
+        try:
+            self.wait()
+        except BaseException:
+            self.remove()
+            raise
 
     def wait(self) -> float:
         """Wait until the hooks have run. Returns the seconds since the container started."""
