@@ -5,11 +5,14 @@ import json
 from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
+import gateway.invoker
 from gateway.backlog import Backlog, Event
 from gateway.delivery import Delivery, dead_letter
 from gateway.environments import Environments, ThrottledError
 from gateway.invoker import Call, LostError, Result
+from gateway.lambda_api import LambdaApi
 from gateway.settings import Settings
 
 
@@ -116,3 +119,28 @@ async def test_an_event_that_is_too_old_is_given_up(tmp_path: Path) -> None:
 
 def test_a_dead_letter_is_json() -> None:
     assert json.loads(json.dumps(dead_letter(event(), "RetriesExhausted", FAILED)))["version"] == "1.0"
+
+
+async def test_an_event_that_the_disk_refuses_is_answered_as_aws_answers(tmp_path: Path) -> None:
+    """202 only once it is kept; else ServiceException, as JSON, that an AWS SDK can raise."""
+    settings, backlog = Settings.read({}), Backlog(tmp_path)
+    # Nobody is there to run what is accepted.
+    environments = Environments("localhost", 1)
+    invoker = gateway.invoker.Invoker(environments, 0)
+    delivery = Delivery(settings, backlog, invoker, environments)
+    api = LambdaApi(settings, invoker, environments, backlog, delivery)
+    # A database that may not grow is a disk that is full.
+    await backlog._run(lambda: backlog._database.execute("PRAGMA max_page_count = 1").fetchall())
+    path = "/2015-03-31/functions/function/invocations"
+    async with TestClient(TestServer(api.application())) as client:
+        answers = [
+            await client.post(path, data=b'"%s"' % (b"x" * 5000), headers={"X-Amz-Invocation-Type": "Event"})
+            for _ in range(50)
+        ]
+        last = answers[-1]
+        assert last.status == 500
+        assert last.headers["x-amzn-ErrorType"] == "ServiceException"
+        assert "database or disk is full" in (await last.json())["Message"]
+        assert await backlog.count() == sum(answer.status == 202 for answer in answers)
+    await invoker.close()
+    await backlog.close()
