@@ -74,6 +74,13 @@ change_found() {
     write_found "$@"
 }
 
+# Where the official server keeps its jobs; with postgres, Compose starts that service as well.
+case $(setting RESONATE_STORE sqlite) in
+    sqlite) ;;
+    postgres) export RESONATE_STORE=postgres COMPOSE_PROFILES=postgres ;;
+    *) fail "RESONATE_STORE is '$(setting RESONATE_STORE)'; set it to sqlite or postgres." ;;
+esac
+
 # lambda_from: which artefact the stack runs the function from.
 lambda_from() {
     local from
