@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Usage: deploy/lambda.sh --resonate-url URL --buckets DOCUMENTS,WORK,RESULTS [--name document-processor]
 #                         [--packaging zip|layer] [--arch x86_64|arm64] [--worker-group worker] [--memory 512]
-#                         [--subnets a,b --security-groups c] [--dry-run]
+#                         [--token-file secrets/own/resonate_token_function] [--subnets a,b --security-groups c] [--dry-run]
 # The function and its HTTP API with the AWS CLI alone, for those without CloudFormation: role, function, layer, routes
 # from api/openapi.yaml. Run again, it changes what is there. Each command is shown before it runs; --dry-run only shows.
 # The Resonate server and the workers are elsewhere (deploy/compose.prod.yaml); URL is where the function reaches them.
 . "$(dirname "$0")/lib.sh"
 
-name=document-processor packaging=zip arch=x86_64 group=worker memory=512 url='' buckets='' subnets='' groups=''
+name=document-processor packaging=zip arch=x86_64 group=worker memory=512 token_file='' url='' buckets='' subnets='' groups=''
 while [ $# -gt 0 ]; do
     case $1 in
         --dry-run) DRY_RUN=1 && shift && continue ;;
         -h | --help) sed -n '2,7s/^# //p' "$0" && exit ;;
-        --resonate-url | --buckets | --name | --packaging | --arch | --worker-group | --memory | --subnets | --security-groups)
+        --resonate-url | --buckets | --name | --packaging | --arch | --worker-group | --memory | --token-file | --subnets | --security-groups)
             [ $# -ge 2 ] || fail "$1 needs a value."
             ;;
         *) fail "there is no option '$1'; see deploy/lambda.sh --help." ;;
@@ -25,6 +25,7 @@ while [ $# -gt 0 ]; do
         --arch) arch=$2 ;;
         --worker-group) group=$2 ;;
         --memory) memory=$2 ;;
+        --token-file) token_file=$2 ;;
         --subnets) subnets=$2 ;;
         --security-groups) groups=$2 ;;
     esac
@@ -37,6 +38,7 @@ case $url in
 esac
 IFS=, read -r documents work results more <<<"$buckets"
 [ -n "${results-}" ] && [ -z "${more-}" ] || fail "name the three buckets: --buckets DOCUMENTS,WORK,RESULTS"
+[ -z "$token_file" ] || [ -s "$token_file" ] || fail "--token-file $token_file cannot be read, or is empty."
 [ -z "$subnets" ] || [ -n "$groups" ] || fail "--subnets needs --security-groups."
 case $arch in x86_64) suffix='' ;; arm64) suffix=-arm64 ;; *) fail "--arch is '$arch'; give x86_64 or arm64." ;; esac
 case $packaging in
@@ -68,7 +70,7 @@ if [ -n "$layer" ]; then
 fi
 configuration=(--function-name "$name" --runtime python3.13 --handler lambda_function.lambda_handler
     --role "arn:aws:iam::$ACCOUNT:role/$role" --timeout 30 --memory-size "$memory" "${layers[@]}"
-    --environment "Variables={RESONATE_URL=$url,WORKER_GROUP=$group,DOCUMENTS_BUCKET=$documents,WORK_BUCKET=$work,RESULTS_BUCKET=$results}")
+    --environment "Variables={RESONATE_URL=$url,WORKER_GROUP=$group,DOCUMENTS_BUCKET=$documents,WORK_BUCKET=$work,RESULTS_BUCKET=$results${token_file:+,RESONATE_TOKEN=$(<"$token_file")}}")
 [ -z "$subnets" ] || configuration+=(--vpc-config "SubnetIds=$subnets,SecurityGroupIds=$groups")
 output=(--query LastUpdateStatus --output text)
 if there aws lambda get-function --function-name "$name"; then

@@ -11,7 +11,8 @@ fail() {
 }
 
 # show COMMAND…: as one would type it.
-show() { printf '+' >&2 && printf ' %q' "$@" >&2 && printf '\n' >&2; }
+# A token is not shown.
+show() { { printf '+' && printf ' %q' "$@" && printf '\n'; } | sed -E 's/(RESONATE_TOKEN=)[^,}\\]*/\1…/' >&2; }
 
 # run COMMAND…: shown, then run.
 run() {
