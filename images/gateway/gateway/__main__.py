@@ -8,6 +8,8 @@ import sys
 
 from aiohttp import web
 
+from shared.environ import SettingError
+
 from . import routes
 from .backlog import Backlog
 from .delivery import Delivery
@@ -15,7 +17,7 @@ from .environments import Environments
 from .http_api import HEADER_BYTES, HttpApi
 from .invoker import Invoker
 from .lambda_api import LambdaApi
-from .settings import SettingError, Settings
+from .settings import Settings
 
 HTTP_PORT, LAMBDA_PORT = 8080, 9000
 #: What runs may end; compose kills after its stop_grace_period.
@@ -24,6 +26,8 @@ _STOP_SECONDS = 8.0
 
 async def serve(settings: Settings, table: routes.Routes) -> None:
     """Until SIGTERM or SIGINT; then no new connection is taken, and what runs may end."""
+    # A task begins where it is made, not one turn of the loop later.
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
     backlog = Backlog(settings.data)
     environments = Environments(settings.host, settings.port)
     invoker = Invoker(environments, settings.burst)

@@ -13,11 +13,13 @@ from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
+from shared.trace import trace_id
+
 from . import answers, events
 from .authorizer import Authorizer, Jwt, RefusedError
 from .cors import Policy
 from .environments import ThrottledError
-from .invoker import Call, Invoker, LostError, Result, trace_id
+from .invoker import Call, Invoker, LostError, Result
 from .routes import Route, Routes
 from .settings import Settings
 

@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-import os
-import time
 import uuid
 from dataclasses import dataclass, field
 
-import aiohttp
+from shared.trace import trace_id
+from shared.wire import Client, WireError
 
 from .environments import AbsentError, Environments
 
@@ -15,16 +14,13 @@ log = logging.getLogger("gateway.invoker")
 #: Nothing takes longer: a function may run 900 s, and its init 10 s before that.
 _LONGEST_SECONDS = 930.0
 _CONNECT_SECONDS = 2.0
+#: Connections are kept a moment only: one left by a container that is gone would take a request with it.
+_KEPT_SECONDS = 2.0
 _PATH = "/2015-03-31/functions/function/invocations"
 
 
 class LostError(Exception):
     """The environment went away, or failed, with the request inside. AWS: ServiceException, 500."""
-
-
-def trace_id() -> str:
-    """https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader"""
-    return f"Root=1-{int(time.time()):08x}-{os.urandom(12).hex()}"
 
 
 @dataclass
@@ -38,6 +34,19 @@ class Call:
     client_context: str | None = None
     tail: bool = False
 
+    def headers(self) -> dict[str, str]:
+        headers = {
+            "Content-Type": "application/json",
+            "X-Sandbox-Request-Id": self.request_id,
+            "X-Sandbox-Function-Arn": self.arn,
+            "X-Amzn-Trace-Id": self.trace,
+        }
+        if self.client_context:
+            headers["X-Amz-Client-Context"] = self.client_context
+        if self.tail:
+            headers["X-Amz-Log-Type"] = "Tail"
+        return headers
+
 
 @dataclass
 class Result:
@@ -48,6 +57,40 @@ class Result:
     log: str | None
 
 
+class Connections:
+    """A connection to each environment, kept for a moment after its last use."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Client, asyncio.TimerHandle]] = {}
+
+    async def take(self, address: str) -> Client:
+        """An open connection; give it back with `keep`. Raises OSError, TimeoutError."""
+        client, timer = self._kept.pop(address, (None, None))
+        if timer is not None:
+            timer.cancel()
+        if client is None:
+            host, _, port = address.rpartition(":")
+            client = Client(host, int(port))
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await client.open()
+        return client
+
+    def keep(self, address: str, client: Client) -> None:
+        self._drop(address)
+        timer = asyncio.get_running_loop().call_later(_KEPT_SECONDS, self._drop, address)
+        self._kept[address] = (client, timer)
+
+    def _drop(self, address: str) -> None:
+        client, timer = self._kept.pop(address, (None, None))
+        if client is not None and timer is not None:
+            timer.cancel()
+            client.close()
+
+    def close(self) -> None:
+        for address in list(self._kept):
+            self._drop(address)
+
+
 class Invoker:
     """Invokes over `environments`; a request waits at most `burst` seconds for one."""
 
@@ -55,21 +98,13 @@ class Invoker:
         self._environments = environments
         self._burst = burst
         self._running: set[asyncio.Task[Result]] = set()
-        # Connections are kept a moment only: one left by a container that is gone would take a request
-        # with it.
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2, use_dns_cache=False),
-            timeout=aiohttp.ClientTimeout(total=_LONGEST_SECONDS, sock_connect=_CONNECT_SECONDS),
-            auto_decompress=False,
-            # The tail of a log is 4 KB, in base64 a good 5.
-            max_field_size=16384,
-        )
+        self._connections = Connections()
 
     async def close(self) -> None:
         """Waits for what runs, then closes."""
         if self._running:
             await asyncio.wait(self._running)
-        await self._session.close()
+        self._connections.close()
 
     async def invoke(self, call: Call) -> Result:
         """Raises ThrottledError, LostError. Whoever asked may go: the invocation goes on, as in AWS."""
@@ -97,31 +132,22 @@ class Invoker:
 
     async def _hand_over(self, call: Call, address: str) -> Result | None:
         """None if the environment did not take the request: it may be handed to another. Raises LostError."""
-        headers = {
-            "Content-Type": "application/json",
-            "X-Sandbox-Request-Id": call.request_id,
-            "X-Sandbox-Function-Arn": call.arn,
-            "X-Amzn-Trace-Id": call.trace,
-        }
-        if call.client_context:
-            headers["X-Amz-Client-Context"] = call.client_context
-        if call.tail:
-            headers["X-Amz-Log-Type"] = "Tail"
         try:
-            async with self._session.post(
-                f"http://{address}{_PATH}", data=call.payload, headers=headers
-            ) as response:
-                body = await response.read()
-                if response.status == 200:
-                    error = response.headers.get("X-Amz-Function-Error")
-                    return Result(body, error, response.headers.get("X-Amz-Log-Result"))
-                if response.headers.get("X-Sandbox-Refused"):
-                    return None
-                raise LostError(f"execution environment {address}: {body.decode(errors='replace')}")
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            client = await self._connections.take(address)
+        except (OSError, TimeoutError) as error:
             # Never got in: safe to try the next one.
             log.info("environment %s cannot be reached: %s", address, error)
             return None
-        except (aiohttp.ClientError, TimeoutError) as error:
-            log.warning("environment %s was lost with request %s inside: %r", address, call.request_id, error)
+        try:
+            async with asyncio.timeout(_LONGEST_SECONDS):
+                reply = await client.request("POST", _PATH, call.payload, call.headers())
+        except (WireError, TimeoutError) as error:
+            log.warning("environment %s was lost with request %s inside: %s", address, call.request_id, error)
             raise LostError(f"execution environment {address} was lost while it ran the request") from error
+        self._connections.keep(address, client)
+        if reply.start[1] == "200":
+            error_kind = reply.headers.get("x-amz-function-error")
+            return Result(reply.body, error_kind, reply.headers.get("x-amz-log-result"))
+        if "x-sandbox-refused" in reply.headers:
+            return None
+        raise LostError(f"execution environment {address}: {reply.body.decode(errors='replace')}")

@@ -15,10 +15,12 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from shared.trace import trace_id
+
 from .backlog import Backlog, Event
 from .delivery import Delivery
 from .environments import Environments, ThrottledError
-from .invoker import Call, Invoker, LostError, trace_id
+from .invoker import Call, Invoker, LostError
 from .settings import Settings
 
 log = logging.getLogger("gateway.lambda")

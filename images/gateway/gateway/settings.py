@@ -5,23 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from shared.environ import SettingError, choice, number
+
 from .authorizer import Jwt
 from .issuer import API_AUDIENCE, API_ISSUER
-
-
-class SettingError(ValueError):
-    """A variable has a value that cannot be used; the message names variable, value and what is expected."""
-
-
-def _number(environ: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
-    raw = environ.get(name, "").strip()
-    try:
-        value = float(raw) if raw else default
-    except ValueError:
-        raise SettingError(f"{name}={raw!r} is not a number; expected {low:g} to {high:g}") from None
-    if not low <= value <= high:
-        raise SettingError(f"{name}={raw!r} is out of range; expected {low:g} to {high:g}")
-    return value
 
 
 def _address(raw: str) -> tuple[str, int]:
@@ -77,9 +64,6 @@ class Settings:
     def read(cls, environ: Mapping[str, str]) -> Self:
         """Raises SettingError."""
         host, port = _address(environ.get("LAMBDA_HOST") or "lambda:8080")
-        version = environ.get("API_EVENT_VERSION", "").strip()
-        if version not in ("", "1.0", "2.0"):
-            raise SettingError(f"API_EVENT_VERSION={version!r} is unknown; expected 1.0 or 2.0")
         raw = environ.get("LAMBDA_RETRY_SECONDS", "")
         try:
             event_pauses = tuple(float(pause) for pause in raw.split()) or (60.0, 120.0)
@@ -91,18 +75,18 @@ class Settings:
         return cls(
             host=host,
             port=port,
-            burst=_number(environ, "LAMBDA_BURST_SECONDS", 5, 0, 900),
+            burst=number(environ, "LAMBDA_BURST_SECONDS", 5, 0, 900),
             function=function,
             region=environ.get("AWS_REGION") or "us-east-1",
             account=environ.get("LAMBDA_ACCOUNT_ID") or "000000000000",
             api_id=environ.get("API_ID") or "local",
             stage=environ.get("API_STAGE") or "$default",
-            event_version=version,
+            event_version=choice(environ, "API_EVENT_VERSION", "", "", "1.0", "2.0"),
             openapi=Path(environ.get("API_OPENAPI") or "/app/openapi.yaml"),
             data=Path(environ.get("GATEWAY_DATA") or "/data"),
             event_pauses=event_pauses,
-            event_age=_number(environ, "LAMBDA_EVENT_AGE_SECONDS", 21600, 1, 21600),
-            integration=_number(environ, "API_INTEGRATION_SECONDS", 30, 0.05, 30),
+            event_age=number(environ, "LAMBDA_EVENT_AGE_SECONDS", 21600, 1, 21600),
+            integration=number(environ, "API_INTEGRATION_SECONDS", 30, 0.05, 30),
             names=frozenset({function, "function"}),
             authorizer=_authorizer(environ),
             jwks=Path(environ.get("API_JWKS_FILE") or "/run/secrets/api_jwks"),

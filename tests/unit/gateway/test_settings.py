@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.settings import SettingError, Settings
+from gateway.settings import Settings
+from shared.environ import SettingError
 
 
 @pytest.mark.parametrize(

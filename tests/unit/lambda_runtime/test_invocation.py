@@ -24,7 +24,7 @@ def test_faults_are_awss_bodies() -> None:
     assert Fault("Runtime.ImportModuleError", "", body=b'{"mine": 1}').payload("id") == b'{"mine": 1}'
 
 
-def test_the_tail_is_bounded() -> None:
+async def test_the_tail_is_bounded() -> None:
     logs = Logs()
     for number in range(2000):
         logs.write(f"line {number}\n")

@@ -67,3 +67,43 @@ def test_kill_leaves_nobody(function: Processes) -> None:
     assert descendants(function.main)
     kill_below(os.getpid())
     assert not descendants(os.getpid())
+
+
+#: Starts a thread each time it reads a line, and a process at the line "fork"; says its ids.
+THREADS = """
+import subprocess, sys, threading, time
+for line in sys.stdin:
+    if line == "fork\\n":
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+        print(child.pid, flush=True)
+    else:
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+        print(0, flush=True)
+"""
+
+
+def test_a_process_among_new_threads_is_not_missed() -> None:
+    """Freezing looks at what is new only; a child is stopped whenever it was started."""
+    started = subprocess.Popen(
+        [sys.executable, "-c", THREADS],
+        process_group=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+    )  # fmt: skip
+    assert started.stdin is not None
+    assert started.stdout is not None
+    processes = Processes(started.pid, rie=0)
+    try:
+        for line in ("thread", "thread", "fork", "thread"):
+            started.stdin.write(f"{line}\n")
+            child = int(started.stdout.readline())
+            processes.freeze()
+            eventually(started.pid, "T")
+            if child:
+                eventually(child, "T")
+            processes.thaw()
+            eventually(started.pid, "S")
+    finally:
+        processes.close()
+        kill_below(os.getpid())
+        started.wait()
+        started.stdin.close()
+        started.stdout.close()

@@ -1,7 +1,9 @@
 """What the function sees of the container's variables, and what a wrong one says."""
 
 import pytest
-from sandbox.settings import SettingError, Settings
+from sandbox.settings import Settings
+
+from shared.environ import SettingError
 
 
 def test_the_function_sees_its_own_and_awss_variables_only() -> None:

@@ -1,19 +1,19 @@
 """The environment's front: the Invoke call, one at a time, and its health.
 
-POST /2015-03-31/functions/{name}/invocations    synchronous; X-Amz-Log-Type: Tail gives the log's tail GET
-/health                                     200 with the environment's state, for the container's health
-check
+POST /2015-03-31/functions/{name}/invocations    synchronous; X-Amz-Log-Type: Tail gives the log's tail
+GET /health                                      200 with the environment's state, for the container's health check
 """
 
-import asyncio
 import base64
 import json
 import logging
+import re
 
-from aiohttp import web
+from shared.trace import trace_id
+from shared.wire import Message, Server, compose
 
 from .environment import BusyError, Environment
-from .invocation import Invocation, trace_id
+from .invocation import Invocation
 from .rie import RieError
 
 log = logging.getLogger("sandbox")
@@ -21,71 +21,74 @@ log = logging.getLogger("sandbox")
 _EVENT_BYTES = 8 * 2**20
 #: Says to the gateway that the request did not get in and may be sent elsewhere.
 REFUSED = "X-Sandbox-Refused"
+_INVOKE = re.compile(r"/2015-03-31/functions/[^/]+/invocations")
+_REASONS = {200: "OK", 404: "Not Found", 413: "Request Entity Too Large", 429: "Too Many Requests"}
 
 
-def application(environment: Environment) -> web.Application:
+def _answer(status: int, body: bytes, headers: dict[str, str] | None = None) -> bytes:
+    start = f"HTTP/1.1 {status} {_REASONS.get(status, 'Internal Server Error')}"
+    return compose(start, {"Content-Type": "application/json", **(headers or {})}, body)
+
+
+def _failure(status: int, kind: str, message: str, **headers: str) -> bytes:
+    body = json.dumps({"Type": "User" if status < 500 else "Service", "message": message})
+    return _answer(status, body.encode(), {"x-amzn-ErrorType": kind, **headers})
+
+
+class Front:
     """The front over `environment`."""
-    invocations: set[asyncio.Task[web.Response]] = set()
 
-    async def invoke(request: web.Request) -> web.Response:
-        payload = await request.read() or b"{}"
-        # A task of its own: a caller that hangs up does not end the invocation, as in AWS.
-        task = asyncio.create_task(run(request, payload))
-        invocations.add(task)
-        task.add_done_callback(invocations.discard)
-        return await asyncio.shield(task)
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
 
-    async def run(request: web.Request, payload: bytes) -> web.Response:
+    async def start(self, host: str, port: int) -> Server:
+        """Raises OSError."""
+        server = Server(self._handle, _EVENT_BYTES)
+        await server.start(host, port)
+        return server
+
+    async def _handle(self, request: Message) -> bytes:
+        method, path = request.start[0], request.start[1].partition("?")[0]
+        if method == "GET" and path == "/health":
+            return _answer(200, json.dumps(self._health()).encode())
+        if method == "POST" and _INVOKE.fullmatch(path):
+            return await self._invoke(request)
+        return _failure(404, "UnknownOperationException", f"{method} {path} is no call of an environment")
+
+    async def _invoke(self, request: Message) -> bytes:
+        if request.refused:
+            message = f"{request.refused} byte payload is too large (limit {_EVENT_BYTES} bytes)"
+            return _failure(413, "RequestTooLargeException", message)
         headers = request.headers
         invocation = Invocation(
-            payload,
-            headers.get("X-Sandbox-Function-Arn", environment.settings.arn),
-            trace=headers.get("X-Amzn-Trace-Id") or trace_id(),
-            client_context=headers.get("X-Amz-Client-Context"),
+            request.body or b"{}",
+            headers.get("x-sandbox-function-arn", self._environment.settings.arn),
+            trace=headers.get("x-amzn-trace-id") or trace_id(),
+            client_context=headers.get("x-amz-client-context"),
         )
-        if request_id := headers.get("X-Sandbox-Request-Id"):
+        if request_id := headers.get("x-sandbox-request-id"):
             invocation.request_id = request_id
         try:
-            outcome = await environment.invoke(invocation)
+            outcome = await self._environment.invoke(invocation)
         except BusyError:
-            return failure(
-                429, "TooManyRequestsException", "Rate Exceeded.", Reason="ConcurrentInvocationLimitExceeded"
-            )
+            return _failure(429, "TooManyRequestsException", "Rate Exceeded.", **{REFUSED: "busy"})
         except RieError as error:
             log.error("invocation %s was not served: %s", invocation.request_id, error)
-            return failure(500, "ServiceException", f"The execution environment failed: {error}")
+            return _failure(500, "ServiceException", f"The execution environment failed: {error}")
         answer = {"X-Amzn-RequestId": outcome.request_id, "X-Amz-Executed-Version": "$LATEST"}
         if outcome.error:
             answer["X-Amz-Function-Error"] = outcome.error
-        if headers.get("X-Amz-Log-Type", "").lower() == "tail":
+        if headers.get("x-amz-log-type", "").lower() == "tail":
             answer["X-Amz-Log-Result"] = base64.b64encode(outcome.log).decode()
-        return web.Response(body=outcome.payload, headers=answer, content_type="application/json")
+        return _answer(200, outcome.payload, answer)
 
-    def failure(status: int, kind: str, message: str, **more: str) -> web.Response:
-        body = json.dumps({"Type": "User" if status < 500 else "Service", "message": message, **more})
-        headers = {"x-amzn-ErrorType": kind}
-        if status == 429:
-            headers[REFUSED] = "busy"
-        return web.Response(status=status, text=body, headers=headers, content_type="application/json")
-
-    async def health(_: web.Request) -> web.Response:
-        return web.json_response(
-            {
-                "state": environment.state,
-                "served": environment.served,
-                "coldStarts": environment.cold_starts,
-                "function": environment.settings.name,
-                "handler": environment.settings.handler,
-                "logStream": environment.settings.log_stream,
-            }
-        )
-
-    async def drained(_: web.Application) -> None:
-        if invocations:
-            await asyncio.wait(invocations)
-
-    app = web.Application(client_max_size=_EVENT_BYTES)
-    app.router.add_post("/2015-03-31/functions/{name}/invocations", invoke)
-    app.router.add_get("/health", health)
-    app.on_shutdown.append(drained)
-    return app
+    def _health(self) -> dict[str, object]:
+        settings = self._environment.settings
+        return {
+            "state": self._environment.state,
+            "served": self._environment.served,
+            "coldStarts": self._environment.cold_starts,
+            "function": settings.name,
+            "handler": settings.handler,
+            "logStream": settings.log_stream,
+        }

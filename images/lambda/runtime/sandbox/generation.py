@@ -9,13 +9,14 @@ import socket
 import time
 import uuid
 
+from shared.wire import Message
+
 from . import runtime_api
 from .invocation import Fault, Invocation
 from .logs import Logs
 from .processes import MB, Processes, kill_below, oom_kills
 from .rie import Rie, RieError
 from .settings import Settings
-from .wire import Message
 
 _MEMORY_SAMPLE_SECONDS = 0.02
 _RIE_ANSWER_SECONDS = 2.0

@@ -9,7 +9,7 @@ def healthy() -> bool:
     with socket.create_connection(("127.0.0.1", 8080), 1.5) as front:
         front.settimeout(1.5)
         front.sendall(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        return front.recv(64).startswith(b"HTTP/1.0 200")
+        return front.recv(64).startswith(b"HTTP/1.1 200")
 
 
 if __name__ == "__main__":

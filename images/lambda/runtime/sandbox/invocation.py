@@ -3,15 +3,10 @@
 import base64
 import binascii
 import json
-import os
-import time
 import uuid
 from dataclasses import dataclass, field
 
-
-def trace_id() -> str:
-    """A root of our own, where the caller sent none. X-Ray is not there, so it is not sampled."""
-    return f"Root=1-{int(time.time()):08x}-{os.urandom(12).hex()};Parent={os.urandom(8).hex()};Sampled=0"
+from shared.trace import trace_id
 
 
 @dataclass

@@ -16,6 +16,7 @@ class Logs:
     def __init__(self) -> None:
         self._tail = bytearray()
         self._pipe: int | None = None
+        self._flushing = False
 
     def begin(self) -> None:
         """Starts the tail of a new invocation."""
@@ -61,9 +62,16 @@ class Logs:
             os.close(self._pipe)
             self._pipe = None
 
+    def _flush(self) -> None:
+        self._flushing = False
+        sys.stdout.buffer.flush()
+
     def _keep(self, chunk: bytes) -> None:
         sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
+        if not self._flushing:
+            # After what is under way: nobody who waits for an answer waits for the log as well.
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
         self._tail += chunk
         if len(self._tail) > TAIL_BYTES:
             del self._tail[:-TAIL_BYTES]

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .wire import Client, Message, WireError
+from shared.wire import Client, Message, WireError
 
 BINARY = os.environ.get("LAMBDA_RIE_PATH", "/usr/local/bin/aws-lambda-rie")
 _HOST = "127.0.0.1"

@@ -4,13 +4,12 @@ https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html; RIE's is behind 
 invocation is what ends one: there the function is frozen.
 """
 
-import asyncio
-import contextlib
 import json
 from typing import Protocol
 
+from shared.wire import Message, Server, compose
+
 from .rie import RieError
-from .wire import HEAD_BYTES, Message, WireError, compose, read_body, read_head
 
 HOST, PORT = "127.0.0.1", 9001
 ADDRESS = f"{HOST}:{PORT}"
@@ -57,24 +56,11 @@ class RuntimeApi:
     def __init__(self, handlers: Handlers) -> None:
         self._handlers = handlers
 
-    async def start(self) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, HOST, PORT, limit=HEAD_BYTES)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(WireError, OSError):
-            while True:
-                request = await read_head(reader)
-                if request.headers.get("expect", "").lower() == "100-continue":
-                    writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                if request.length > RESPONSE_BYTES:
-                    await _skip(reader, request.length)
-                    answer = self._refuse(request)
-                else:
-                    request.body = await read_body(reader, request)
-                    answer = await self._answer(request)
-                writer.write(answer)
-                await writer.drain()
-        writer.close()
+    async def start(self) -> Server:
+        """Raises OSError."""
+        server = Server(self._answer, RESPONSE_BYTES)
+        await server.start(HOST, PORT)
+        return server
 
     async def _answer(self, request: Message) -> bytes:
         method, path = request.start[0], request.start[1].removeprefix(f"{_VERSION}/")
@@ -84,9 +70,9 @@ class RuntimeApi:
                 case "GET", ["invocation", "next"]:
                     headers, event = await self._handlers.next()
                     return compose("HTTP/1.1 200 OK", {"Content-Type": "application/json", **headers}, event)
+                case "POST", ["invocation", request_id, _] if request.refused:
+                    return self._refuse(request_id)
                 case "POST", ["invocation", request_id, "response"]:
-                    if len(request.body) > RESPONSE_BYTES:
-                        return self._refuse(request)
                     known = await self._handlers.response(request_id, request.body)
                     return _ACCEPTED if known else _unknown(request_id)
                 case "POST", ["invocation", request_id, "error"]:
@@ -99,19 +85,10 @@ class RuntimeApi:
             return _json("500 Internal Server Error", errorMessage=str(error), errorType="RuntimeError")
         return _json("404 Not Found", errorMessage=f"{method} {path}: no such call", errorType="NotFound")
 
-    def _refuse(self, request: Message) -> bytes:
-        self._handlers.too_large(request.start[1].split("/")[-2])
+    def _refuse(self, request_id: str) -> bytes:
+        self._handlers.too_large(request_id)
         return _json(
             "413 Request Entity Too Large",
             errorMessage=f"Exceeded maximum allowed payload size ({RESPONSE_BYTES} bytes).",
             errorType="RequestEntityTooLarge",
         )
-
-
-async def _skip(reader: asyncio.StreamReader, length: int) -> None:
-    """Reads on, so that the runtime sees the answer and not a broken connection."""
-    while length > 0:
-        chunk = await reader.read(min(length, 1 << 16))
-        if not chunk:
-            return
-        length -= len(chunk)

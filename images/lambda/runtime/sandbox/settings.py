@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self
 
+from shared.environ import choice, number
+
 #: Ours: the supervisor's own settings. The function never sees them.
 OWN_PREFIX = "LAMBDA_"
 #: What Docker and the base image set; AWS's environment has none of it, or a value of its own.
@@ -13,29 +15,6 @@ CONTAINER_OWN = frozenset(
     {"HOSTNAME", "HOME", "PWD", "OLDPWD", "SHLVL", "TERM", "_", "GPG_KEY"}
     | {"PYTHON_VERSION", "PYTHON_SHA256", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
 )
-
-
-class SettingError(ValueError):
-    """A variable has a value that cannot be used; the message names variable, value and what is expected."""
-
-
-def _number(environ: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
-    raw = environ.get(name, "").strip()
-    try:
-        value = float(raw) if raw else default
-    except ValueError:
-        raise SettingError(f"{name}={raw!r} is not a number; expected {low:g} to {high:g}") from None
-    if not low <= value <= high:
-        raise SettingError(f"{name}={raw!r} is out of range; expected {low:g} to {high:g}")
-    return value
-
-
-def _choice(environ: Mapping[str, str], name: str, default: str, *choices: str) -> str:
-    value = environ.get(name, "").strip() or default
-    for choice in choices:
-        if value.lower() == choice.lower():
-            return choice
-    raise SettingError(f"{name}={value!r} is unknown; expected one of {', '.join(choices)}")
 
 
 def _log_stream() -> str:
@@ -75,13 +54,13 @@ class Settings:
             or "lambda_function.lambda_handler",
             region=region,
             account=environ.get("LAMBDA_ACCOUNT_ID") or "000000000000",
-            timeout=_number(environ, "LAMBDA_TIMEOUT", 3, 0.1, 900),
-            memory=int(_number(environ, "LAMBDA_MEMORY_MB", 128, 64, 10240)),
-            init_limit=_number(environ, "LAMBDA_INIT_SECONDS", 10, 0.1, 900),
-            idle=_number(environ, "LAMBDA_IDLE_SECONDS", 0, 0, 86400),
-            freeze=_choice(environ, "LAMBDA_FREEZE", "on", "on", "off") == "on",
-            log_format=_choice(environ, "LAMBDA_LOG_FORMAT", "Text", "Text", "JSON"),
-            log_level=_choice(
+            timeout=number(environ, "LAMBDA_TIMEOUT", 3, 0.1, 900),
+            memory=int(number(environ, "LAMBDA_MEMORY_MB", 128, 64, 10240)),
+            init_limit=number(environ, "LAMBDA_INIT_SECONDS", 10, 0.1, 900),
+            idle=number(environ, "LAMBDA_IDLE_SECONDS", 0, 0, 86400),
+            freeze=choice(environ, "LAMBDA_FREEZE", "on", "on", "off") == "on",
+            log_format=choice(environ, "LAMBDA_LOG_FORMAT", "Text", "Text", "JSON"),
+            log_level=choice(
                 environ, "LAMBDA_LOG_LEVEL", "INFO", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"
             ),
             function={
