@@ -43,8 +43,10 @@ async def serve(settings: Settings, table: routes.Routes) -> None:
             access_log=None,
             shutdown_timeout=_STOP_SECONDS,
             # Refused by us, with API Gateway's words, at HEADER_BYTES; this only bounds the parser.
-            max_line_size=2 * HEADER_BYTES,
-            max_field_size=2 * HEADER_BYTES,
+            max_line_size=8 * HEADER_BYTES,
+            max_field_size=8 * HEADER_BYTES,
+            # The function gets a compressed body as it came.
+            auto_decompress=False,
         )
         await runner.setup()
         await web.TCPSite(runner, "0.0.0.0", port, backlog=1024).start()

@@ -170,10 +170,13 @@ class LambdaApi:
         else:
             size = max(size, len(payload))
         if size > limit:
+            # The API reference has RequestTooLargeException; what AWS answers is this one of its common errors
+            # (https://docs.aws.amazon.com/lambda/latest/api/CommonErrors.html), measured in
+            # https://zaccharles.medium.com/deep-dive-lambdas-request-payload-size-limit-2-2-6350c1ae5577.
             raise InvokeError(
                 413,
-                "RequestTooLargeException",
-                f"{size} byte payload is too large for the {kind} invocation type (limit {limit} bytes)",
+                "RequestEntityTooLargeException",
+                f"Request must be smaller than {limit} bytes for the InvokeFunction operation",
             )
         if not payload:
             return b"{}"

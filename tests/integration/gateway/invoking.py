@@ -4,9 +4,13 @@ import base64
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from harness.stack import Stack
+import httpx
+
+from harness.stack import Stack, docker
+from harness.waiting import wait_for
 
 
 @dataclass
@@ -39,6 +43,46 @@ def call(stack: Stack, event: object, **options: Any) -> Invoked:
         base64.b64decode(answer.get("LogResult", "")).decode(),
         answer["ResponseMetadata"]["RequestId"],
     )
+
+
+def wait_until_busy(stack: Stack, count: int = 1) -> None:
+    """Waits until so many environments have a request inside."""
+    health = f"{stack.lambda_url}/_local/health"
+    wait_for(lambda: httpx.get(health).json()["busy"] >= count, f"{count} busy environments", every=0.02)
+
+
+@dataclass
+class Process:
+    """A process of a function, as the machine sees it."""
+
+    pid: int
+    state: str
+
+    def ran(self) -> int:
+        """Nanoseconds that all its threads have had on a processor; see proc(5)."""
+        tasks = Path(f"/proc/{self.pid}/task")
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir())
+
+
+def processes(stack: Stack, word: str = "bootstrap.py") -> list[Process]:
+    """The processes of the environments that have `word` in their command line."""
+    found = []
+    for container in stack.containers("lambda"):
+        for row in docker("top", container, "-eo", "pid,stat,args").splitlines():
+            if word in row:
+                pid, state, _ = row.split(maxsplit=2)
+                found.append(Process(int(pid), state))
+    return found
+
+
+def wait_until_frozen(stack: Stack, word: str = "bootstrap.py") -> list[Process]:
+    """Waits until all of these processes are stopped (state T)."""
+
+    def frozen() -> list[Process]:
+        found = processes(stack, word)
+        return found if all(process.state.startswith("T") for process in found) else []
+
+    return wait_for(frozen, f"{word} to be frozen")
 
 
 def invoke(stack: Stack, event: object, **options: Any) -> Any:

@@ -1,13 +1,12 @@
 """The classic bug of a Lambda in front of a workflow engine, and the cure's proof."""
 
-import time
 from collections.abc import Callable
 
 import pytest
 
 from harness.stack import Stack
 from harness.waiting import wait_for
-from integration.gateway.invoking import invoke
+from integration.gateway.invoking import invoke, wait_until_frozen
 
 PROBE = "tests/integration/gateway/probe.yaml"
 SETTINGS = {"LAMBDA_CONCURRENCY": "1", "LAMBDA_HANDLER": "answers_early.handler"}
@@ -39,8 +38,7 @@ def test_answering_before_the_promise_exists_loses_the_job(
         wait_for(recorded, "the promise")
         return
     # AND its environment is lost before another request thaws it
-    time.sleep(2)
+    wait_until_frozen(stack)
     stack.restart("lambda")
-    # THEN the job that was said to be accepted exists nowhere, and never will
-    time.sleep(1)
+    # THEN the job that was said to be accepted exists nowhere, and who would have recorded it is gone
     assert not recorded()

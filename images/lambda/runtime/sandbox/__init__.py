@@ -5,5 +5,5 @@
 
 RIE serves the invocation; the Runtime API in between knows what RIE does not say: that the answer is an
 error, how long it took, what was logged, that the function is gone. It refuses to do: more than one
-invocation at a time, extensions' telemetry, response streaming, SnapStart.
+invocation at a time, extensions (see docs/decisions/0026), response streaming, SnapStart.
 """

@@ -5,16 +5,20 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 
 from shared.environ import SettingError
 
 from . import runtime_api
 from .environment import Environment
 from .front import Front
-from .processes import adopt_orphans
+from .processes import MB, adopt_orphans, memory_limit
 from .settings import Settings
 
 PORT = 8080
+#: Beside the function's own memory: a full /tmp, which is memory here, RIE and the supervisor.
+_BESIDE_MB = 640
+_EXTENSIONS = Path("/opt/extensions")
 _STOP_SECONDS = 8.0
 
 
@@ -38,6 +42,20 @@ class Current:
 
     def too_large(self, request_id: str) -> None:
         self._environment.generation.too_large(request_id)
+
+
+def warnings(settings: Settings) -> list[str]:
+    """What will not be as the user expects it."""
+    found = []
+    limit, needed = memory_limit(), (settings.memory + _BESIDE_MB) * MB
+    if limit is not None and limit < needed:
+        found.append(
+            f"the container may use {limit // MB} MB, so the function is ended before it reaches LAMBDA_MEMORY_MB="
+            f"{settings.memory}; set LAMBDA_MEM_LIMIT={needed // MB}m, or start with make up, which does"
+        )
+    if _EXTENSIONS.is_dir() and (names := sorted(path.name for path in _EXTENSIONS.iterdir())):
+        found.append(f"extensions are not run here: {', '.join(names)} (see docs/decisions/0026)")
+    return found
 
 
 async def serve(settings: Settings) -> None:
@@ -68,6 +86,8 @@ def main() -> int:
     except SettingError as error:
         sys.stderr.write(f"lambda: {error}\n")
         return 2
+    for warning in warnings(settings):
+        logging.getLogger("sandbox").warning("%s", warning)
     asyncio.run(serve(settings))
     return 0
 

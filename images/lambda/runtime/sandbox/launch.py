@@ -29,7 +29,14 @@ def main() -> None:
     os.dup2(log, 2)
     os.chdir(environment["LAMBDA_TASK_ROOT"])
     python = os.path.realpath(sys.executable)
-    os.execve(python, [python, "/var/runtime/bootstrap.py", environment["_HANDLER"]], environment)  # noqa: S606
+    command = [python, "/var/runtime/bootstrap.py", environment["_HANDLER"]]
+    # https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html#runtime-wrapper
+    if wrapper := environment.get("AWS_LAMBDA_EXEC_WRAPPER"):
+        command.insert(0, wrapper)
+    try:
+        os.execve(command[0], command, environment)  # noqa: S606
+    except OSError as error:
+        sys.exit(f"{command[0]} cannot be run: {error.strerror}")
 
 
 if __name__ == "__main__":

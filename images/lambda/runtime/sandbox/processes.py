@@ -182,6 +182,16 @@ def oom_kills() -> int:
     return 0
 
 
+def memory_limit() -> int | None:
+    """The container's limit in bytes (cgroup v2, else v1); None if there is none or it is not said."""
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            limit = int(Path(name).read_text())
+            # v1 says "none" as a very large number.
+            return limit if limit < 1 << 60 else None
+    return None
+
+
 def kill_below(root: int, seconds: float = 2.0) -> None:
     """Kills all of root's descendants and waits, bounded, until they are gone."""
     end = time.monotonic() + seconds

@@ -3,6 +3,7 @@
 # ruff: noqa: S108, T201 - the environment's own /tmp, and its log
 
 import base64
+import importlib
 import json
 import os
 import subprocess
@@ -104,6 +105,7 @@ ACTIONS: dict[str, Callable[[Event], object]] = {
     "append": _append,
     "environ": lambda _: dict(os.environ),
     "path": lambda _: sys.path,
+    "import": lambda event: importlib.import_module(event["module"]).ANSWER,
 }
 
 

@@ -1,0 +1,98 @@
+"""An environment that is lost with a request inside, as a host of AWS's can be.
+
+AWS: "ServiceException: The AWS Lambda service encountered an internal error", 500,
+https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors; behind an HTTP API it is
+{"message":"Internal Server Error"}, https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-troubleshooting-lambda.html.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+
+from harness.stack import Stack, docker, inspect
+from harness.waiting import wait_for
+from integration.gateway.invoking import invoke, wait_until_busy
+
+LONG = {"do": "sleep", "seconds": 6}
+
+
+@pytest.fixture(scope="module")
+def pair(make_probe: Callable[..., Stack]) -> Stack:
+    """Two environments."""
+    return make_probe(LAMBDA_CONCURRENCY="2", LAMBDA_TIMEOUT="20", LAMBDA_BURST_SECONDS="20")
+
+
+def busy_one(stack: Stack) -> str:
+    """The container whose function is running: the other one is frozen, or has none."""
+
+    def running() -> str | None:
+        for container in stack.containers("lambda"):
+            rows = docker("top", container, "-eo", "pid,stat,args").splitlines()
+            if any("bootstrap.py" in row and not row.split()[1].startswith("T") for row in rows):
+                return container
+        return None
+
+    found = wait_for(running, "an environment that runs")
+    assert found is not None
+    return found
+
+
+def environments(stack: Stack) -> int:
+    return int(httpx.get(f"{stack.lambda_url}/_local/health").json()["environments"])
+
+
+@pytest.mark.parametrize("door", ["lambda", "http"])
+def test_killed_container_costs_the_request_inside_and_no_other(pair: Stack, door: str) -> None:
+    wait_for(lambda: environments(pair) == 2, "two environments")
+
+    def ask(event: dict[str, Any]) -> httpx.Response:
+        return pair.api.post("/answer", json=event)
+
+    with ThreadPoolExecutor() as pool:
+        inside: Future[Any] = (
+            pool.submit(ask, LONG)
+            if door == "http"
+            else pool.submit(
+                pair.lambda_.invoke, FunctionName="function", Payload=b'{"do":"sleep","seconds":6}'
+            )
+        )
+        wait_until_busy(pair)
+        victim = busy_one(pair)
+        others = [pool.submit(invoke, pair, {"n": n}) for n in range(5)]
+        docker("kill", "--signal", "KILL", victim)
+        if door == "http":
+            lost = inside.result()
+            assert (lost.status_code, lost.json()) == (500, {"message": "Internal Server Error"})
+        else:
+            with pytest.raises(ClientError) as raised:
+                inside.result()
+            assert raised.value.response["Error"]["Code"] == "ServiceException"
+            assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+            assert isinstance(raised.value, pair.lambda_.exceptions.ServiceException)
+        # THEN the others have their answers,
+        assert [other.result() for other in others] == [{"n": n} for n in range(5)]
+        # AND the environment that is left serves on.
+        wait_for(lambda: environments(pair) == 1, "the loss to be noticed")
+        assert invoke(pair, {"after": 1}) == {"after": 1}
+    # What docker kill ended stays down until it is started; then it is found and serves.
+    pair.start("lambda")
+    wait_for(lambda: environments(pair) == 2, "the environment to come back")
+    both = ThreadPoolExecutor(2).map(lambda _: invoke(pair, {"do": "sleep", "seconds": 1}), range(2))
+    assert list(both) == [None, None]
+
+
+def test_environment_that_dies_by_itself_comes_back_by_itself(pair: Stack) -> None:
+    """The container's restart policy, as AWS replaces an environment."""
+    wait_for(lambda: environments(pair) == 2, "two environments")
+    container = pair.containers("lambda")[0]
+    state = inspect(container)["State"]
+    os.kill(state["Pid"], signal.SIGKILL)
+    wait_for(lambda: inspect(container)["State"]["StartedAt"] > state["StartedAt"], "its restart")
+    wait_for(lambda: environments(pair) == 2, "the environment to come back")
+    assert invoke(pair, {"after": 1}) == {"after": 1}
