@@ -25,6 +25,14 @@ NOT_FOUND = (404, {"message": "Not Found"})
 SERVER_ERROR = (500, {"message": "Internal Server Error"})
 
 
+@pytest.fixture(scope="module")
+def probe(make_probe: Callable[..., Stack]) -> Stack:
+    """With time enough to start anew and to import, on a busy machine too."""
+    stack = make_probe(LAMBDA_TIMEOUT="8")
+    stack.api.get("/things/7")
+    return stack
+
+
 def seen(answer: httpx.Response) -> dict[str, Any]:
     """The event that the function got."""
     assert answer.status_code == 200, answer.text
@@ -320,7 +328,7 @@ def test_answer_1_0_without_status_is_malformed(probe: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    "action", [{"do": "raise", "message": "x"}, {"do": "leave", "status": 1}, {"do": "sleep", "seconds": 5}]
+    "action", [{"do": "raise", "message": "x"}, {"do": "leave", "status": 1}, {"do": "sleep", "seconds": 30}]
 )
 def test_function_error_is_500(probe: Stack, action: dict[str, Any]) -> None:
     assert said(probe.api.post("/answer", json=action)) == SERVER_ERROR
