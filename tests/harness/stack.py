@@ -88,8 +88,7 @@ class Stack:
             self.settings["RESONATE_AUTH__PUBLICKEY"] = "/run/secrets/resonate_public_key"
         self._folder = tempfile.TemporaryDirectory(prefix=self.project)
         own = Path(self._folder.name) / "settings.env"
-        settings = found_on_this_machine() | self.settings
-        own.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        self.set()
         self._compose = Compose(self.project, ["compose.yaml", *files], [str(own)], services)
         #: Containers that are cut off, and the networks they were on.
         self._cut: dict[str, Networks] = {}
@@ -122,6 +121,13 @@ class Stack:
         self.unpause_all()
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "2")
         self._folder.cleanup()
+
+    def set(self, **settings: str) -> None:
+        """Change settings; what is started from now on has them."""
+        self.settings |= settings
+        own = Path(self._folder.name) / "settings.env"
+        settings = found_on_this_machine() | self.settings
+        own.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
     def compose(self, *arguments: str, check: bool = True, stdin: str | None = None) -> str:
         """Run `docker compose ARGUMENT…` on this copy; its standard output."""
