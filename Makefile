@@ -68,6 +68,10 @@ chaos: ## Break everything on purpose and count what is lost; writes docs/chaos.
 soak: ## Run steady load and look for what grows (30 min; use SOAK_MINUTES=10)
 	@bin/soak
 
+.PHONY: fuzz
+fuzz: ## Send damaged requests and documents to every door (use N=20000 DOCUMENTS=2000 SEED=1)
+	@N='$(N)' DOCUMENTS='$(DOCUMENTS)' SEED='$(SEED)' bin/fuzz
+
 .PHONY: conformance
 conformance: ## Run the wire tests of a Resonate server (use RESONATE_URL=http://… for one of yours)
 	@bin/conformance $(T)

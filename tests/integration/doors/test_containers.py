@@ -43,8 +43,7 @@ def test_no_container_can_do_more_than_it_must(stack: Stack) -> None:
         assert any(option.startswith("no-new-privileges") for option in host["SecurityOpt"]), service
         assert not host["Privileged"], service
         assert 0 < host["PidsLimit"] <= 1024, service
-        if service != "lambda":
-            assert 0 < host["Memory"] == host["MemorySwap"], service
+        assert 0 < host["Memory"] == host["MemorySwap"], service
         assert host["NanoCpus"] > 0, service
 
 
