@@ -1,6 +1,7 @@
 """Which jobs are open, and with which group of workers: {"group": ["jobId", …]}, as JSON on stdout.
 
-Usage: python open_jobs.py     (in a worker's container: its settings name the server)
+Usage: python open_jobs.py     (in a worker's container: its settings name the server; where that asks for tokens,
+RESONATE_TOKEN is the operator's, for a worker's may not search)
 
 The workers of a version may go once their group is not in it any more. Clean-ups and notices count as open: they
 are work of that group as well.
