@@ -31,7 +31,7 @@ from harness.world import FILES, World, open_folder
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 #: Everything is over this many seconds after the service is healthy again: a request that S3 never answers costs
 #: two read timeouts (30 s each), and a step that met the fault is tried again after about as long as that took.
-RECOVERY_SECONDS = 90
+RECOVERY_SECONDS = float(os.environ.get("CHAOS_RECOVERY_SECONDS", "90"))
 #: What a machine under load may take to start one service.
 START_SECONDS = 180
 #: And to bring a job to each moment.
@@ -83,10 +83,10 @@ def test_nothing_is_lost_and_nothing_done_twice(
     trial.break_and_mend()
     recovered = trial.recover()
     assert trial.account.errors == []
-    slowest = max(recovered, key=lambda moment: recovered[moment][1])
-    assert recovered[slowest][1] < RECOVERY_SECONDS, (slowest, recovered[slowest])
     if not SHORT:
         record(victim, fault, trial, recovered)
+    slowest = max(recovered, key=lambda moment: recovered[moment][1])
+    assert recovered[slowest][1] < RECOVERY_SECONDS, (slowest, recovered[slowest])
 
 
 class Trial:
@@ -153,7 +153,7 @@ class Trial:
         self._hurry.set()
         wait_for(lambda: len(self.account.under_way["submit"]) > len(self.before) + 4, "clients to be busy")
         begun = time.time()
-        calm = threading.Timer(1.5, self._hurry.clear)
+        calm = threading.Timer(1.0, self._hurry.clear)
         calm.start()
         kept = self.fault.strike(containers)
         self.taken = (begun, time.time())
@@ -198,15 +198,15 @@ class Trial:
             self._breathe()
 
     def _breathe(self) -> None:
-        """Without a pause while the fault takes hold, so that it meets requests; else twice a second."""
+        """Without a pause while the fault takes hold, so that it meets requests; else every two seconds."""
         if not self._hurry.is_set():
-            self._over.wait(0.5)
+            self._over.wait(2)
 
     def recover(self) -> dict[str, tuple[int, float]]:
         """For each moment, how many jobs (or answers) it met, and the seconds from the fault's end to the last's."""
         account = self.account
         account.send_all_refused(RECOVERY_SECONDS)
-        ended = account.settle(RECOVERY_SECONDS + 30)
+        ended = account.settle(RECOVERY_SECONDS * 3)
         account.check(ended)
         if account.errors:
             return {"errors": (len(account.errors), 0.0)}
@@ -245,6 +245,7 @@ def record(victim: str, fault: str, trial: Trial, recovered: dict[str, tuple[int
         "met": {kind: trial.account.met(kind, *trial.taken) for kind in ("submit", "status")},
         "moments": recovered,
         "when": circumstances("make chaos T=tests/chaos/test_matrix.py", SEED),
+        "limit": RECOVERY_SECONDS,
     }
     kept.write_text(json.dumps(rows, indent=1))
     write("matrix", table(rows))
@@ -264,10 +265,11 @@ def table(rows: dict[str, Any]) -> str:
     done = [row for row in rows if row in whole]
     newest = max(rows[row]["when"] for row in done)
     oldest = min(rows[row]["when"] for row in done)
+    limit = max(rows[row]["limit"] for row in done)
     jobs = sum(rows[row]["jobs"] for row in done)
     lines = [
         f"{len(done)} of {len(whole)} faults, {len(done) * len(MOMENTS)} cells, {jobs} jobs accepted: "
-        "0 lost, 0 with an effect twice or missing, 0 stuck.",
+        f"0 lost, 0 with an effect twice or missing, 0 stuck. Limit in force: {limit:g} s.",
         "",
         f"Last: {newest}" + ("" if oldest == newest else f" First: {oldest}"),
         "",
