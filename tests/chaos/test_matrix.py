@@ -31,7 +31,8 @@ from harness.world import FILES, World, open_folder
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 #: Everything is over this many seconds after the service is healthy again: a request that S3 never answers costs
 #: two read timeouts (30 s each), and a step that met the fault is tried again after about as long as that took.
-RECOVERY_SECONDS = float(os.environ.get("CHAOS_RECOVERY_SECONDS", "90"))
+#: The sample in make itest looks for what is lost or stuck, on machines that are busy with other things as well.
+RECOVERY_SECONDS = float(os.environ.get("CHAOS_RECOVERY_SECONDS", "300" if SHORT else "90"))
 #: What a machine under load may take to start one service.
 START_SECONDS = 180
 #: And to bring a job to each moment.
@@ -73,7 +74,7 @@ def world(stack: Stack) -> World:
     return World(stack)
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("victim", "fault"), cells(), ids=lambda part: part.replace(" ", "-"))
 def test_nothing_is_lost_and_nothing_done_twice(
     stack: Stack, world: World, crashes: Path, victim: str, fault: str
@@ -206,7 +207,7 @@ class Trial:
         """For each moment, how many jobs (or answers) it met, and the seconds from the fault's end to the last's."""
         account = self.account
         account.send_all_refused(RECOVERY_SECONDS)
-        ended = account.settle(RECOVERY_SECONDS * 3)
+        ended = account.settle(RECOVERY_SECONDS + 120)
         account.check(ended)
         if account.errors:
             return {"errors": (len(account.errors), 0.0)}

@@ -54,12 +54,14 @@ def test_storm(make_stack: MakeStack) -> None:
         clients = [pool.submit(submit, account, number, 6, begun) for number in range(6)]
         others = [pool.submit(ask, account, random.Random(f"{SEED} {n}"), over) for n in range(2)]
         others.append(pool.submit(approve, account, over))
-        storm.blow(begun + SECONDS)
-        calm = time.time()
-        for task in clients:
-            task.result()
-        ended = account.settle(CALM_SECONDS)
-        over.set()
+        try:
+            storm.blow(begun + SECONDS)
+            calm = time.time()
+            for task in clients:
+                task.result()
+            ended = account.settle(CALM_SECONDS)
+        finally:
+            over.set()
         for task in others:
             task.result()
     account.check(ended)
@@ -119,7 +121,7 @@ def submit(account: Account, number: int, of: int, begun: float) -> None:
         )
         account.submit(jobId=name, **waits)
         if name not in account.accepted:
-            wait_for(lambda name=name: account.send(name), f"{name} to be accepted", 120, every=0.5)  # type: ignore[misc] # fmt: skip
+            wait_for(lambda name=name: account.send(name), f"{name} to be accepted", SECONDS, every=0.5)  # type: ignore[misc] # fmt: skip
 
 
 def ask(account: Account, chance: random.Random, over: threading.Event) -> None:
