@@ -75,6 +75,11 @@ def test_taken_port_is_one_sentence_and_leaves_nothing(clone: Clone) -> None:
             "RESONATE_SERVER is 'mongodb'; set it to auto, official or embedded.",
         ),
         ({"API_PORT": "http"}, "API_PORT is 'http', which is no port"),
+        ({"RESONATE_STORE": "mysql"}, "RESONATE_STORE is 'mysql'; set it to sqlite or postgres."),
+        (
+            {"RESONATE_STORE": "postgres", "RESONATE_IMAGE": "none/resonate:0", "REGISTRY": "none"},
+            "only the embedded one is at hand: its image none/resonate:0 is neither here nor can it be pulled",
+        ),
         (
             {"DOCKER_HOST": "unix:///nowhere/docker.sock"},
             "Engine does not answer at unix:///nowhere/docker.sock",
