@@ -13,9 +13,6 @@ import pytest
 
 from harness.jobs import accepted, wait_until
 from harness.stack import ROOT, Stack, docker, found_on_this_machine, inspect
-from integration.conftest import stack
-
-__all__ = ["stack"]
 
 COUNT = int(os.environ.get("FUZZ_DOCUMENTS", "80"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))

@@ -9,9 +9,6 @@ import pytest
 from fuzz.wire import Report, Request, fuzz, request, send
 from harness.jobs import accepted, wait_until
 from harness.stack import SERVICES, Stack, inspect
-from integration.conftest import stack
-
-__all__ = ["stack"]
 
 COUNT = int(os.environ.get("FUZZ_INPUTS", "400"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
