@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+import socket
 import ssl
 from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
@@ -40,6 +41,14 @@ def is_public(address: str) -> bool:
         if inner is not None:
             return is_public(str(inner))
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+def _plain(host: str) -> str:
+    """An IPv4 address that is spelled oddly (127.1, 2130706433, 0x7f000001), in the usual way."""
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        return host
 
 
 class _PublicResolver(AbstractResolver):
@@ -94,7 +103,7 @@ class Web:
         except UnicodeError:
             raise Permanent("url_not_allowed", f"{parts.hostname} is no name that DNS can hold.") from None
         try:
-            public = is_public(parts.hostname or "")
+            public = is_public(_plain(parts.hostname or ""))
         except ValueError:
             return  # a name, not an address: the resolver checks what it stands for
         if not public and not known:

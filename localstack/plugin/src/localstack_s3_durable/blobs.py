@@ -7,6 +7,7 @@ A large blob is in its file, and on the disk, before the answer. A small one is 
 (see `Ledger.apply`), whose one sync serves both its bytes and its row; the helper writes the files, many at a time.
 """
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -30,6 +31,9 @@ SETTLE_COUNT = 512
 SETTLE_SECONDS = 1.0
 #: Seconds after which what could not be written is tried again.
 RETRY_SECONDS = 5.0
+#: Bytes that the files of small blobs leave to the ledger, and what a file takes beside its bytes.
+KEEP_FREE = 4 * 1024 * 1024
+BLOCK = 4096
 #: Files written and then synced together, all open meanwhile.
 OPEN_AT_ONCE = 128
 SHARDS = [f"{n:02x}" for n in range(256)]
@@ -153,9 +157,17 @@ class Blobs:
 
     def remove(self, blobs: Iterable[str]) -> None:
         """Remove these blobs. Whoever is reading one reads it to its end."""
+        self.unlink([blob for blob in blobs if self.young.pop(blob, None) is None])
+
+    def unlink(self, blobs: Iterable[str]) -> None:
+        """Remove the files of these blobs, those that have one. Raises OSError."""
         for blob in blobs:
-            if self.young.pop(blob, None) is None:
-                self.path(blob).unlink(missing_ok=True)
+            self.path(blob).unlink(missing_ok=True)
+
+    def room(self) -> int:
+        """Bytes that the disk still takes."""
+        disk = os.statvfs(self._root)
+        return disk.f_bavail * disk.f_frsize
 
     def sweep(self, keep: set[str]) -> int:
         """Remove every file not in `keep`, the leftovers of a crash. Returns how many there were."""
@@ -284,23 +296,38 @@ class Helper:
             LOG.warning("Some replaced files stay until the next start: %s", error)
 
     def _settle(self, waiting: dict[str, int]) -> bool:
-        """Write the files of these blobs and forget their bodies. After an error both stay, and the answer is False."""
-        if not waiting:
-            return True
-        try:
-            self._blobs.settle(waiting)
-            self._settled(max(waiting.values()))
-        except Exception as error:  # of the disk or of the database
-            LOG.warning(
-                "%d small objects stay in the ledger; their files could not be written: %s",
-                len(waiting),
-                error,
-            )
-            return False
-        for blob in waiting:
+        """Write the files of these blobs and forget their bodies. False: some stay in the ledger for now."""
+        fitting = self._fitting(waiting)
+        if fitting:
+            try:
+                self._blobs.settle(fitting)
+                self._settled(max(fitting.values()))
+            except Exception as error:  # of the disk or of the database
+                self._keep_in_ledger(fitting, error)
+                return False
+        for blob in fitting:
             self._blobs.young.pop(blob, None)
-        waiting.clear()
-        return True
+            del waiting[blob]
+        return not waiting
+
+    def _fitting(self, waiting: dict[str, int]) -> dict[str, int]:
+        """The oldest of these, as many as the disk has room for: a full disk's last room is for deletes."""
+        room = self._blobs.room() - KEEP_FREE
+        fitting: dict[str, int] = {}
+        for blob, row in sorted(waiting.items(), key=lambda item: item[1]):
+            room -= len(self._blobs.young.get(blob, b"")) + BLOCK
+            if room < 0:
+                break
+            fitting[blob] = row
+        return fitting
+
+    def _keep_in_ledger(self, blobs: dict[str, int], error: Exception) -> None:
+        LOG.warning(
+            "%d small objects stay in the ledger; their files could not be written: %s", len(blobs), error
+        )
+        # What was written of them would only take room until the next try.
+        with contextlib.suppress(OSError):
+            self._blobs.unlink(blobs)
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -194,13 +194,22 @@ class Ledger:
             written = self._apply(changes, bodies)
         except sqlite3.OperationalError as error:
             removals = all(change.values is None for change in changes)
-            if error.sqlite_errorcode != sqlite3.SQLITE_FULL or not removals or self._reserve.spent:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL or not removals:
                 raise
-            self._reserve.spend()
-            written = self._apply(changes, bodies)
+            written = self._remove_on_a_full_disk(changes)
         if self._reserve.spent:
             self._reserve.renew()
         return written
+
+    def _remove_on_a_full_disk(self, changes: list[Change]) -> tuple[set[str], dict[str, int]]:
+        """Once with the room of the log's older half, once with the reserve. Raises sqlite3.OperationalError."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            # What it has moved into the database is written over: the log need not grow.
+            self._database.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            return self._apply(changes, {})
+        if not self._reserve.spent:
+            self._reserve.spend()
+        return self._apply(changes, {})
 
     def _apply(self, changes: list[Change], bodies: dict[str, bytes]) -> tuple[set[str], dict[str, int]]:
         rows: dict[str, int] = {}
