@@ -38,7 +38,7 @@ def test_the_bill_of_materials_names_every_locked_distribution_with_its_licence(
             command = [sys.executable, "-W", "error", "bin/sbom.py", image, "sha256:0", str(target)]
             subprocess.run(command, cwd=ROOT, stdin=tree.stdout, check=True, timeout=240)
     finally:
-        docker("rm", container)
+        docker("rm", "--volumes", container)
     components = json.loads(target.read_text())["components"]
     python = {
         c["purl"].split("/")[-1].split("@")[0]: c for c in components if "pkg:pypi/" in c.get("purl", "")

@@ -61,7 +61,7 @@ def test_a_second_localstack_on_the_volume_is_refused(own: tuple[Stack, S3]) -> 
         wait_for(lambda: "S3 does not start." in logs(second), "the second one to be refused", seconds=120)
         assert "/data is in use by another LocalStack. Stop that one, or set S3_DURABLE_DIR" in logs(second)
     finally:
-        docker("rm", "--force", second)
+        docker("rm", "--force", "--volumes", second)
     s3.client.create_bucket(Bucket="the-first-goes-on")
 
 
@@ -86,7 +86,7 @@ def cramped(make_stack: Callable[..., Stack], tmp_path: Path) -> Iterator[S3]:
     try:
         yield s3
     finally:
-        docker("rm", "--force", holder.strip())
+        docker("rm", "--force", "--volumes", holder.strip())
 
 
 @pytest.mark.parametrize("size", [30_000, 400_000])
