@@ -161,3 +161,11 @@ pip_conf() {
 # image_present IMAGE
 image_present() { docker image inspect "$1" >/dev/null 2>&1; }
 volume_present() { docker volume inspect "$1" >/dev/null 2>&1; }
+
+# stack_images: the names of the images this stack is made of, as settings and machine have it.
+stack_images() {
+    local prefix
+    prefix=$(setting STACK_IMAGES durable-lambda)
+    printf '%s\n' "$prefix"/{gateway,worker} "$prefix/lambda-$(lambda_from)" "$prefix/server-$(found RESONATE_TARGET)" "$prefix/localstack-$(found LOCALSTACK_TARGET)"
+    [ "$(setting RESONATE_STORE sqlite)" = sqlite ] || printf '%s\n' "$prefix/postgres-$(found POSTGRES_TARGET)"
+}

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from harness.jobs import accepted, wait_until
-from harness.stack import ROOT, Stack, docker, found_on_this_machine, inspect
+from harness.stack import ROOT, Stack, docker, image, inspect
 
 COUNT = int(os.environ.get("FUZZ_DOCUMENTS", "80"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
@@ -20,7 +20,6 @@ SEED = int(os.environ.get("FUZZ_SEED", "1"))
 
 @pytest.mark.timeout(7200)
 def test_a_damaged_document_is_text_or_a_documented_code() -> None:
-    images = found_on_this_machine().get("STACK_IMAGES") or os.environ.get("STACK_IMAGES", "durable-lambda")
     done = subprocess.run(
         [
             *(
@@ -46,7 +45,7 @@ def test_a_damaged_document_is_text_or_a_documented_code() -> None:
                 "PYTHONPATH=/app:/fuzz",
                 "--entrypoint",
                 "python",
-                f"{images}/worker",
+                image("worker"),
                 "/fuzz/parsers.py",
                 "/samples",
                 str(COUNT),

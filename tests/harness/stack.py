@@ -296,6 +296,12 @@ def found_on_this_machine() -> dict[str, str]:
     return {name: value for name, value in settings.items() if not name.startswith("#")}
 
 
+def image(name: str) -> str:
+    """The stack's image of that name, under the prefix that `make itest` builds with."""
+    prefix = found_on_this_machine().get("STACK_IMAGES") or os.environ.get("STACK_IMAGES", "durable-lambda")
+    return f"{prefix}/{name}"
+
+
 def secret(name: str) -> str:
     """A secret that `make up` and `make itest` make."""
     return (ROOT / "secrets" / "own" / name).read_text().strip()

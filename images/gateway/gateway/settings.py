@@ -19,9 +19,7 @@ def _address(raw: str) -> tuple[str, int]:
 
 
 def _authorizer(environ: Mapping[str, str]) -> Jwt | None:
-    auth = environ.get("AUTH", "").strip().lower()
-    if auth not in ("", "off", "on"):
-        raise SettingError(f"AUTH={auth!r} is unknown; expected on or off")
+    auth = choice(environ, "AUTH", "off", "on", "off")
     issuer = environ.get("API_JWT_ISSUER", "").strip()
     audience = tuple(environ.get("API_JWT_AUDIENCE", "").split())
     if bool(issuer) != bool(audience):

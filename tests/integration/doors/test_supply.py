@@ -1,7 +1,6 @@
 """What is in the images is known: versions pinned, hashes locked, a bill of materials that names it all."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.stack import ROOT, docker, found_on_this_machine
+from harness.stack import ROOT, docker, image
 
 LOCKS = sorted(ROOT.glob("**/*requirements.lock"))
 
@@ -30,12 +29,12 @@ def test_every_dependency_is_pinned_with_hashes_and_no_index_is_named(lock: Path
 
 
 def test_the_bill_of_materials_names_every_locked_distribution_with_its_licence(tmp_path: Path) -> None:
-    image = f"{found_on_this_machine().get('STACK_IMAGES') or os.environ.get('STACK_IMAGES', 'durable-lambda')}/gateway"
+    gateway = image("gateway")
     target = tmp_path / "gateway.cdx.json"
-    container = docker("create", image).strip()
+    container = docker("create", gateway).strip()
     try:
         with subprocess.Popen(["docker", "export", container], stdout=subprocess.PIPE) as tree:
-            command = [sys.executable, "-W", "error", "bin/sbom.py", image, "sha256:0", str(target)]
+            command = [sys.executable, "-W", "error", "bin/sbom.py", gateway, "sha256:0", str(target)]
             subprocess.run(command, cwd=ROOT, stdin=tree.stdout, check=True, timeout=240)
     finally:
         docker("rm", "--volumes", container)
