@@ -1,4 +1,4 @@
-"""The SDK's two connections to the server, made to survive what a long-running process meets.
+"""The SDK's client and its two connections to the server, made to survive what a long-running process meets.
 
 They override private methods of the SDK, so they know one version of it: :func:`check_sdk` is called before work
 begins, and `docs/decisions/0033-the-sdks-connections.md` says what to look at on an upgrade.
@@ -7,22 +7,22 @@ begins, and `docs/decisions/0033-the-sdks-connections.md` says what to look at o
 from __future__ import annotations
 
 import socket
-import time
-from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 import aiohttp
 from resonate.connections import HttpConnection, SSEConnection
 from resonate.error import ConnectorError
+from resonate.resonate import Resonate
 from resonate.retry import ExponentialBackoff
+from resonate.transport import ExecuteMsg, Message
+
+from offers import Offer, Offers
 
 #: Quick to be back after a restart of the server; the SDK's own ladder goes up to a minute.
 _BACKOFF = ExponentialBackoff(initial=0.1, factor=2.0, max_delay=2.0)
 #: Seconds one request may take; every one is short, and each is repeated by whoever sent it.
 _REQUEST_SECONDS = 15
-#: Seconds after which the same offer is taken again: the first may have come to nothing.
-REPEAT_SECONDS = 5.0
 #: The version of resonate-sdk that this module overrides.
 SDK_VERSION = "0.8.1"
 
@@ -43,9 +43,32 @@ def check_sdk(found: str | None = None) -> None:
         (HttpConnection, "_ensure_session"),
         (SSEConnection, "_ensure_session"),
         (SSEConnection, "_read_stream"),
+        (Resonate, "_on_message"),
+        (Resonate, "_spawn"),
+        (Resonate, "_bounded_execute"),
     ):
         if not callable(getattr(owner, name, None)):
             raise OtherSdkError(f"resonate-sdk {found} has no {owner.__name__}.{name}; see decision 0033.")
+
+
+class Client(Resonate):
+    """The SDK's client, taking up offered work as :class:`offers.Offers` has it."""
+
+    def __init__(self, *, max_concurrent_tasks: int, **options: Any) -> None:
+        super().__init__(max_concurrent_tasks=max_concurrent_tasks, **options)
+        self._offers = Offers(max_concurrent_tasks, lambda offer: self._spawn(self._take_up(offer)))
+
+    def _on_message(self, msg: Message) -> None:
+        if not isinstance(msg, ExecuteMsg):
+            super()._on_message(msg)
+        elif not self._runtime.stopping:
+            self._offers.add(Offer(msg.task_id, msg.version))
+
+    async def _take_up(self, offer: Offer) -> None:
+        try:
+            await self._bounded_execute(self._core.on_message(offer.task_id, offer.version))
+        finally:
+            self._offers.end(offer)
 
 
 class Requests(HttpConnection):
@@ -77,38 +100,10 @@ class Inbox(SSEConnection):
     a word by TCP keep-alive.
     """
 
-    def __init__(
-        self, url: str, pid: str, group: str, full: Callable[[], bool], auth: str | None = None
-    ) -> None:
+    def __init__(self, url: str, pid: str, group: str, auth: str | None = None) -> None:
         super().__init__(url, pid=pid, group=group, backoff=_BACKOFF, auth=auth)
-        self._full = full
-        #: Offers taken, and when: a second one of the same task and version is the same offer.
-        self._taken: dict[str, float] = {}
         #: Whether the server can reach this worker.
         self.connected = False
-
-    def recv(self, callback: Callable[[str], None]) -> None:
-        """Take messages; but what is offered while all places are taken is left to be offered again.
-
-        The server does that each second, to whoever has room. The SDK would queue each offer of the same job, and
-        ask for each in vain but the first: on a busy machine that is most of what it does.
-        """
-
-        def offered(message: str) -> None:
-            if '"execute"' not in message or not (self._full() or self._taken_before(message)):
-                callback(message)
-
-        super().recv(offered)
-
-    def _taken_before(self, offer: str) -> bool:
-        """Whether this very offer (task and version) was taken within REPEAT_SECONDS; else it is now."""
-        now = time.monotonic()
-        if now - self._taken.get(offer, -REPEAT_SECONDS) < REPEAT_SECONDS:
-            return True
-        if len(self._taken) >= 1000:
-            self._taken = {known: at for known, at in self._taken.items() if now - at < REPEAT_SECONDS}
-        self._taken[offer] = now
-        return False
 
     def _ensure_session(self) -> aiohttp.ClientSession:
         if self._session is None and not self._stopped:

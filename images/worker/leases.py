@@ -29,10 +29,6 @@ class Leases:
     def bind(self, sender: Sender) -> None:
         self._sender = sender
 
-    @property
-    def held(self) -> int:
-        return len(self._held)
-
     def start(self, task_id: str, task_version: int) -> None:
         self._held[task_id] = task_version
         if self._loop is None:

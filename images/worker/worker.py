@@ -14,12 +14,11 @@ import uuid
 from datetime import timedelta
 from pathlib import Path
 
-from resonate.resonate import Resonate
 from resonate.retry import Never
 
 import log
 import workflow
-from connections import Inbox, OtherSdkError, Requests, check_sdk
+from connections import Client, Inbox, OtherSdkError, Requests, check_sdk
 from leases import Leases
 from settings import SettingError, Settings, load, model_keys
 from tools import Tools
@@ -41,9 +40,8 @@ async def run(settings: Settings) -> None:
         pid,
         settings.worker_group,
         auth=settings.resonate_token or None,
-        full=lambda: leases.held >= settings.worker_concurrency,
     )
-    resonate = Resonate(
+    resonate = Client(
         network=Requests(settings.resonate_url, auth=settings.resonate_token or None),
         token=settings.resonate_token or None,
         sources=[inbox],

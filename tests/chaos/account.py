@@ -133,7 +133,12 @@ class Account:
     # ------------------------------------------------------------ counting
 
     def settle(self, seconds: float) -> dict[str, dict[str, Any]]:
-        """Wait until every accepted job is over; each one's last status."""
+        """Wait until every accepted job is over, and every message about one sent; each job's last status.
+
+        A message that somebody's approval is wanted is a promise of its own, with pauses of its own: it may come after
+        the job it is about.
+        """
+        deadline = time.monotonic() + seconds
         ended: dict[str, dict[str, Any]] = {}
         waited_for = list(self.accepted)
 
@@ -152,7 +157,22 @@ class Account:
             stuck = sorted(self.accepted.keys() - ended.keys())
             self.errors.append(f"{len(stuck)} jobs did not end within {seconds:g} s: {stuck[:10]}")
             self.errors += [f"stuck: {self.status(job_id)}" for job_id in stuck[:3]]
+            return ended
+        try:
+            left = max(0.0, deadline - time.monotonic())
+            wait_for(lambda: self.pending() == [], "every promise to be settled", left, every=0.5)
+        except TimeoutError as error:
+            self.errors.append(f"the jobs are over, something of theirs is not: {error}")
+            self.errors += [f"pending: {promise}" for promise in self.pending()[:3]]
         return ended
+
+    def pending(self) -> list[dict[str, Any]]:
+        """Promises that the server still waits for, the first hundred."""
+        answer = self.stack.resonate("promise.search", state="pending", limit=100)
+        if answer["head"]["status"] != 200:
+            raise LookupError(answer)
+        found: list[dict[str, Any]] = answer["data"]["promises"]
+        return found
 
     def check(self, ended: dict[str, dict[str, Any]]) -> None:
         """Every job as it would have ended, each effect once; what is not goes to `errors`."""

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import inspect
-import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ from resonate.error import ApplicationError
 from resonate.resonate import Resonate
 from resonate.retry import Never
 
-import connections
 import durable
-from connections import Inbox, OtherSdkError, Requests, check_sdk
+from connections import Client, Inbox, OtherSdkError, Requests, check_sdk
 from contract import FAULTS, Job, failure_of
 from durable import JobFailed, Step, run_step
 from settings import SettingError, Settings, load, model_keys
@@ -195,8 +193,9 @@ def test_what_is_overridden_is_what_the_sdk_calls() -> None:
     loop = inspect.getsource(SSEConnection._sse_loop)
     assert "self._ensure_session()" in loop
     assert "await self._read_stream(resp)" in loop
-    for ours, theirs in ((Requests, HttpConnection), (Inbox, SSEConnection)):
-        for name in ("_ensure_session", "_read_stream", "send", "recv"):
+    assert "recv(self._on_message)" in inspect.getsource(Resonate.start)
+    for ours, theirs in ((Requests, HttpConnection), (Inbox, SSEConnection), (Client, Resonate)):
+        for name in ("_ensure_session", "_read_stream", "send", "_on_message"):
             if name in vars(ours):
                 assert list(inspect.signature(getattr(ours, name)).parameters) == list(
                     inspect.signature(getattr(theirs, name)).parameters
@@ -293,35 +292,3 @@ async def test_what_does_not_pass_ends_the_job_with_its_code(
     fault = failure_of({"message": str(caught.value)})
     assert (fault.step, fault.code, flaky.runs) == ("extract_text", code, runs)
     assert code in FAULTS
-
-
-async def test_the_same_offer_is_taken_once_while_it_is_being_looked_at(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The server repeats an offer each second until the task is acquired."""
-    now, busy, taken = 0.0, False, []
-    monkeypatch.setattr(connections.time, "monotonic", lambda: now)
-    inbox = connections.Inbox("http://server:8001", "pid", "worker", full=lambda: busy)
-    monkeypatch.setattr(SSEConnection, "recv", lambda self, callback: setattr(self, "deliver", callback))
-    inbox.recv(taken.append)
-    offers = [
-        json.dumps({"kind": "execute", "data": {"task": {"id": "doc/a", "version": v}}}) for v in (1, 2)
-    ]
-    for _ in range(3):
-        inbox.deliver(offers[0])
-        now += 1
-    assert taken == offers[:1]
-    # Another version is another offer, and what is no offer always passes.
-    for message in (offers[1], '{"kind": "unblock"}', '{"kind": "unblock"}'):
-        inbox.deliver(message)
-    assert len(taken) == 4
-    # If nothing came of the first, the same is taken again.
-    now += connections.REPEAT_SECONDS
-    inbox.deliver(offers[0])
-    assert taken[4:] == offers[:1]
-    # What is offered while all places are taken counts as not offered.
-    busy, now = True, now + connections.REPEAT_SECONDS
-    inbox.deliver(offers[0])
-    busy = False
-    inbox.deliver(offers[0])
-    assert taken[5:] == offers[:1]

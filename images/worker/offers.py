@@ -1,0 +1,58 @@
+"""Which offers of work to take up: never more than there are places, each once, none that is another worker's by now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+#: Seconds an offer is worth taking up. What nobody took is offered again after a second (the server's
+#: RESONATE_TASKS__RETRY_TIMEOUT), to whichever worker's turn it is: an older one is asked for in vain.
+FRESH_SECONDS = 1.5
+#: Offers kept for later. More are not needed: they come again.
+MOST_WAITING = 1000
+
+
+class Offer(NamedTuple):
+    """A task that the server would like to have done, and its version: one more each time it is handed out."""
+
+    task_id: str
+    version: int
+
+
+class Offers:
+    """Hands offers to `begin`, as many at once as there are places; `end` says that one is over.
+
+    The SDK itself queues all that is offered and asks the server for each, however long ago that was: with many jobs
+    and several workers, most of what they do would be to ask for what another one has.
+    """
+
+    def __init__(self, places: int, begin: Callable[[Offer], None]) -> None:
+        self._places = places
+        self._begin = begin
+        self._under_way: set[Offer] = set()
+        #: By task, in the order of the first offer; the newest version, and when it was offered last.
+        self._waiting: dict[str, tuple[Offer, float]] = {}
+
+    def add(self, offer: Offer) -> None:
+        if offer in self._under_way:
+            return
+        if len(self._waiting) >= MOST_WAITING and offer.task_id not in self._waiting:
+            oldest = time.monotonic() - FRESH_SECONDS
+            self._waiting = {task: known for task, known in self._waiting.items() if known[1] >= oldest}
+            if len(self._waiting) >= MOST_WAITING:
+                return
+        self._waiting[offer.task_id] = (offer, time.monotonic())
+        self._fill()
+
+    def end(self, offer: Offer) -> None:
+        self._under_way.discard(offer)
+        self._fill()
+
+    def _fill(self) -> None:
+        oldest = time.monotonic() - FRESH_SECONDS
+        while self._waiting and len(self._under_way) < self._places:
+            offer, offered_at = self._waiting.pop(next(iter(self._waiting)))
+            if offered_at >= oldest:
+                self._under_way.add(offer)
+                self._begin(offer)
