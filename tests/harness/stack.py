@@ -26,6 +26,9 @@ PORTS = {
     "RESONATE_METRICS_PORT": ("server", 9090),
     "S3_PORT": ("localstack", 4566),
 }
+#: The artefact that a whole run is on (LAMBDA_FROM=zip make itest). In the environment it would go before what a test
+#: chooses for one copy, so it leaves it.
+LAMBDA_FROM = os.environ.pop("LAMBDA_FROM", "image")
 #: What a container's networks look like to `docker inspect`.
 Networks = dict[str, dict[str, Any]]
 #: Services a user's jobs run through, in the order a request meets them.
@@ -82,7 +85,8 @@ class Stack:
             files = [*files, "tests/harness/debug.yaml"]
         self.project = f"{project_prefix}-itest-{secrets.token_hex(4)}"
         ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-        self.settings = {name: str(port) for name, port in ports.items()} | dict(env or {})
+        self.settings = {name: str(port) for name, port in ports.items()}
+        self.settings |= {"LAMBDA_FROM": LAMBDA_FROM} | dict(env or {})
         self.settings["COMPOSE_PROJECT_NAME"] = self.project
         if self.settings.get("AUTH") == "on":
             self.settings["RESONATE_AUTH__PUBLICKEY"] = "/run/secrets/resonate_public_key"
