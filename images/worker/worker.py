@@ -34,16 +34,21 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
 
     pid = uuid.uuid4().hex
-    leases = Leases(pid, settings.task_ttl_seconds)
+    token = settings.resonate_token or None
+
+    def connect() -> Requests:
+        return Requests(settings.resonate_url, auth=token)
+
+    leases = Leases(pid, settings.task_ttl_seconds, connect, token)
     inbox = Inbox(
         settings.resonate_url,
         pid,
         settings.worker_group,
-        auth=settings.resonate_token or None,
+        auth=token,
     )
     resonate = Client(
-        network=Requests(settings.resonate_url, auth=settings.resonate_token or None),
-        token=settings.resonate_token or None,
+        network=connect(),
+        token=token,
         sources=[inbox],
         group=settings.worker_group,
         pid=pid,

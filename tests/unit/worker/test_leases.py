@@ -1,0 +1,120 @@
+"""Leases are renewed whatever the worker's loop does, unless it hangs."""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+import leases
+from connections import Requests
+from leases import Leases
+
+TTL = 0.3
+
+
+class Server(ThreadingHTTPServer):
+    """Answers every request with success, and keeps them: a Resonate server in a thread of its own."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.requests: list[dict[str, Any]] = []
+        #: Set: it takes requests and answers none.
+        self.silent = threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+    def beats(self) -> list[list[dict[str, Any]]]:
+        return [r["data"]["tasks"] for r in self.requests if r["kind"] == "task.heartbeat"]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append(request)
+        if self.server.silent.is_set():
+            return
+        head = {"corrId": request["head"]["corrId"], "status": 200, "version": "2026-04-01"}
+        body = json.dumps({"kind": request["kind"], "head": head, "data": {}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        threading.Thread(target=running.serve_forever, args=[0.02], daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+@pytest.fixture
+def held(server: Server) -> Iterator[Leases]:
+    made = Leases("pid", TTL, lambda: Requests(server.url))
+    yield made
+    made.shutdown()
+
+
+def block_until(true: Callable[[], object], what: str) -> None:
+    """Wait without giving the event loop a turn."""
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+async def test_a_loop_that_stands_still_loses_no_lease(server: Server, held: Leases) -> None:
+    held.start("doc/a", 1)
+    held.start("doc/b", 4)
+    block_until(lambda: len(server.beats()) >= 4, "four beats")
+    assert server.beats()[-1] == [{"id": "doc/a", "version": 1}, {"id": "doc/b", "version": 4}]
+    held.stop("doc/a")
+    seen = len(server.beats())
+    block_until(lambda: len(server.beats()) >= seen + 2, "two more")
+    assert server.beats()[-1] == [{"id": "doc/b", "version": 4}]
+
+
+async def test_a_loop_that_hangs_loses_its_leases_and_the_log_says_so(
+    server: Server, held: Leases, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(leases, "HUNG_SECONDS", 3 * TTL)
+    with caplog.at_level(logging.ERROR):
+        held.start("doc/a", 1)
+        block_until(lambda: "hangs" in caplog.text, "the hanging to be told")
+    # Three beats a lease, and none since it hangs.
+    assert len(server.beats()) <= 9
+
+
+async def test_a_server_that_does_not_answer_is_asked_again_within_a_lease(
+    server: Server, held: Leases, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.silent.set()
+    held.start("doc/a", 1)
+    block_until(lambda: "could not be renewed" in caplog.text, "the failure to be told")
+    server.silent.clear()
+    seen = len(server.beats())
+    block_until(lambda: len(server.beats()) >= seen + 2, "beats after it")
+
+
+async def test_what_is_given_back_is_not_renewed(server: Server, held: Leases) -> None:
+    held.start("doc/a", 1)
+    block_until(lambda: server.beats(), "a beat")
+    assert await held.give_back() == 0  # no client is bound: nobody to tell
+    seen = len(server.beats())
+    held.start("doc/b", 1)
+    block_until(lambda: len(server.beats()) >= seen + 2, "beats of the other")
+    assert server.beats()[-1] == [{"id": "doc/b", "version": 1}]
