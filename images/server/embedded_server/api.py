@@ -28,6 +28,31 @@ DEPTH = 128
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
+#: The operations of the protocol by their names, but for those of debug mode.
+OPERATIONS: dict[str, Operation] = {
+    "promise.get": promises.get,
+    "promise.create": promises.create,
+    "promise.settle": promises.settle_,
+    "promise.register_callback": promises.register_callback,
+    "promise.register_listener": promises.register_listener,
+    "promise.search": promises.search,
+    "task.get": tasks.get,
+    "task.create": tasks.create,
+    "task.acquire": tasks.acquire,
+    "task.release": tasks.release,
+    "task.fulfill": tasks.fulfill,
+    "task.suspend": tasks.suspend,
+    "task.fence": tasks.fence,
+    "task.heartbeat": tasks.heartbeat,
+    "task.halt": tasks.halt,
+    "task.continue": tasks.continue_,
+    "task.search": tasks.search,
+    "schedule.get": schedules.get,
+    "schedule.create": schedules.create,
+    "schedule.delete": schedules.delete,
+    "schedule.search": schedules.search,
+}
+
 type Reply = Callable[[int, bytes], None]
 
 
@@ -42,7 +67,7 @@ class Request(Call):
 
 
 class Api:
-    """The operations by their names."""
+    """Requests, each read, done and answered."""
 
     def __init__(
         self,
@@ -59,29 +84,7 @@ class Api:
         self._metrics = metrics
         self._auth = auth
         self._debugging = debugging
-        operations: dict[str, Operation] = {
-            "promise.get": promises.get,
-            "promise.create": promises.create,
-            "promise.settle": promises.settle_,
-            "promise.register_callback": promises.register_callback,
-            "promise.register_listener": promises.register_listener,
-            "promise.search": promises.search,
-            "task.get": tasks.get,
-            "task.create": tasks.create,
-            "task.acquire": tasks.acquire,
-            "task.release": tasks.release,
-            "task.fulfill": tasks.fulfill,
-            "task.suspend": tasks.suspend,
-            "task.fence": tasks.fence,
-            "task.heartbeat": tasks.heartbeat,
-            "task.halt": tasks.halt,
-            "task.continue": tasks.continue_,
-            "task.search": tasks.search,
-            "schedule.get": schedules.get,
-            "schedule.create": schedules.create,
-            "schedule.delete": schedules.delete,
-            "schedule.search": schedules.search,
-        }
+        operations = dict(OPERATIONS)
         if debugging:
             operations |= {
                 "debug.start": self._start,

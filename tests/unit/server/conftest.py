@@ -14,9 +14,10 @@ from typing import Any
 import hypothesis
 import pytest
 
+from embedded_server import api
 from embedded_server.protocol import REQUESTS, Refusal, decode
 from embedded_server.schema import migrate
-from embedded_server.state import debug, promises, schedules, tasks
+from embedded_server.state import debug
 from embedded_server.state.transaction import Transaction
 
 # The machine may be busy: how long an example takes says nothing. The tests are mounted read-only: nothing is stored.
@@ -26,28 +27,7 @@ hypothesis.settings.load_profile("patient")
 VERSION = "2026-04-01"
 RETRY = 30_000  # ms
 
-OPERATIONS: dict[str, Callable[[Transaction, Any], tuple[int, str]]] = {
-    "promise.get": promises.get,
-    "promise.create": promises.create,
-    "promise.settle": promises.settle_,
-    "promise.register_callback": promises.register_callback,
-    "promise.register_listener": promises.register_listener,
-    "promise.search": promises.search,
-    "task.get": tasks.get,
-    "task.create": tasks.create,
-    "task.acquire": tasks.acquire,
-    "task.release": tasks.release,
-    "task.fulfill": tasks.fulfill,
-    "task.suspend": tasks.suspend,
-    "task.fence": tasks.fence,
-    "task.heartbeat": tasks.heartbeat,
-    "task.halt": tasks.halt,
-    "task.continue": tasks.continue_,
-    "task.search": tasks.search,
-    "schedule.create": schedules.create,
-    "schedule.get": schedules.get,
-    "debug.tick": debug.tick,
-}
+OPERATIONS = api.OPERATIONS | {"debug.tick": debug.tick}
 
 
 class State:
