@@ -1,12 +1,13 @@
 """Usage: python -m limited SECONDS MEMORY_MB MODULE ARG…     (called by isolation.py)
 
 Gives itself limits, then becomes MODULE. What it cannot do any more: more processor time, more memory, files
-over 256 MB, core dumps, new programs' extra rights.
+over 256 MB, core dumps, new programs' extra rights. The worker, which renews the leases, goes before it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import resource
 import runpy
 import sys
@@ -21,6 +22,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
     resource.setrlimit(resource.RLIMIT_FSIZE, (256 << 20, 256 << 20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(10)
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL)  # gone with the worker, however that dies
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

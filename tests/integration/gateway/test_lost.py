@@ -28,19 +28,14 @@ def pair(make_probe: Callable[..., Stack]) -> Stack:
     return make_probe(LAMBDA_CONCURRENCY="2", LAMBDA_TIMEOUT="20", LAMBDA_BURST_SECONDS="20")
 
 
-def busy_one(stack: Stack) -> str:
-    """The container whose function is running: the other one is frozen, or has none."""
+def running(stack: Stack) -> list[str]:
+    """The containers whose function runs; that of any other is frozen, or there is none."""
 
-    def running() -> str | None:
-        for container in stack.containers("lambda"):
-            rows = docker("top", container, "-eo", "pid,stat,args").splitlines()
-            if any("bootstrap.py" in row and not row.split()[1].startswith("T") for row in rows):
-                return container
-        return None
+    def runs(container: str) -> bool:
+        rows = docker("top", container, "-eo", "pid,stat,args").splitlines()
+        return any("bootstrap.py" in row and not row.split()[1].startswith("T") for row in rows)
 
-    found = wait_for(running, "an environment that runs")
-    assert found is not None
-    return found
+    return [container for container in stack.containers("lambda") if runs(container)]
 
 
 def environments(stack: Stack) -> int:
@@ -50,6 +45,8 @@ def environments(stack: Stack) -> int:
 @pytest.mark.parametrize("door", ["lambda", "http"])
 def test_killed_container_costs_the_request_inside_and_no_other(pair: Stack, door: str) -> None:
     wait_for(lambda: environments(pair) == 2, "two environments")
+    # An answer is out a moment before its function stands still.
+    wait_for(lambda: not running(pair), "both functions to stand still")
 
     def ask(event: dict[str, Any]) -> httpx.Response:
         return pair.api.post("/answer", json=event)
@@ -63,7 +60,7 @@ def test_killed_container_costs_the_request_inside_and_no_other(pair: Stack, doo
             )
         )
         wait_until_busy(pair)
-        victim = busy_one(pair)
+        (victim,) = wait_for(lambda: running(pair), "the function to run")
         others = [pool.submit(invoke, pair, {"n": n}) for n in range(5)]
         docker("kill", "--signal", "KILL", victim)
         if door == "http":
