@@ -69,7 +69,8 @@ def test_storm(make_stack: MakeStack) -> None:
     assert len(account.bodies) == len(ended) == JOBS
     last = max(map(ended_at, ended.values())) - calm
     rerun = again(ended)
-    write("storm", summary(account, storm, last, rerun))
+    vain = stack.logs("worker").count("no longer ours")
+    write("storm", summary(account, storm, last, rerun, vain))
 
 
 class Storm:
@@ -146,7 +147,7 @@ def again(ended: dict[str, dict[str, Any]]) -> int:
     return sum(step.get("attempts", 1) > 1 for seen in ended.values() for step in seen["steps"])
 
 
-def summary(account: Account, storm: Storm, last: float, rerun: int) -> str:
+def summary(account: Account, storm: Storm, last: float, rerun: int, vain: int) -> str:
     faults = sum(storm.hits.values())
     refused = sum(account.refusals.values())
     answers = ", ".join(f"{count} times {what}" for what, count in sorted(account.refusals.items()))
@@ -157,7 +158,8 @@ def summary(account: Account, storm: Storm, last: float, rerun: int) -> str:
         circumstances("make chaos T=tests/chaos/test_storm.py", SEED),
         "",
         f"{refused} requests were refused ({answers or 'none'}) and sent again; {rerun} steps were tried more than "
-        f"once; the last job was over {last:.0f} s after the last fault.",
+        f"once; the last job was over {last:.0f} s after the last fault. Workers asked {vain} times for a job that another "
+        "one had already.",
         "",
         "| faults on | " + " | ".join(names) + " |",
         "|---|" + "---:|" * len(names),

@@ -15,7 +15,7 @@ from harness.waiting import wait_for
 from integration.test_submit import runs_of
 
 #: Seconds: what a user gets (RESONATE_TASK_TTL_SECONDS).
-TTL = 5
+TTL = 2
 #: Jobs at once: each reader wants a processor, and there are twice as many as there are processors.
 PLACES = 2 * (os.cpu_count() or 1)
 WAITING = 200
