@@ -74,12 +74,15 @@ change_found() {
     write_found "$@"
 }
 
-# Where the official server keeps its jobs; with postgres, Compose starts that service as well.
-case $(setting RESONATE_STORE sqlite) in
-    sqlite) ;;
-    postgres) export RESONATE_STORE=postgres COMPOSE_PROFILES=postgres ;;
-    *) fail "RESONATE_STORE is '$(setting RESONATE_STORE)'; set it to sqlite or postgres." ;;
-esac
+# use_store STORE: where the official server keeps its jobs; with postgres, Compose starts that service as well.
+use_store() {
+    case $1 in
+        sqlite) unset COMPOSE_PROFILES ;;
+        postgres) export RESONATE_STORE=postgres COMPOSE_PROFILES=postgres ;;
+        *) fail "RESONATE_STORE is '$1'; set it to sqlite or postgres." ;;
+    esac
+}
+use_store "$(setting RESONATE_STORE sqlite)"
 
 # lambda_from: which artefact the stack runs the function from.
 lambda_from() {
@@ -161,6 +164,12 @@ pip_conf() {
 # image_present IMAGE
 image_present() { docker image inspect "$1" >/dev/null 2>&1; }
 volume_present() { docker volume inspect "$1" >/dev/null 2>&1; }
+
+# services_with_data STORE: the services that keep something in a volume, where jobs are in STORE (sqlite or postgres).
+services_with_data() {
+    printf '%s\n' server localstack gateway
+    [ "$1" = sqlite ] || printf '%s\n' postgres
+}
 
 # stack_images: the names of the images this stack is made of, as settings and machine have it.
 stack_images() {

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from harness.clone import Clone
-from harness.stack import PORTS, Stack, project_prefix
+from harness.stack import PORTS, Stack, found_on_this_machine, project_prefix
 
 MakeStack = Callable[..., Stack]
 MakeClone = Callable[[], Clone]
@@ -21,6 +21,12 @@ MakeClone = Callable[[], Clone]
 # Settings of the person's shell are for their own stack, not for the tests' copies.
 for _name in (*PORTS, "COMPOSE_PROJECT_NAME", "LAMBDA_CONCURRENCY", "WORKER_REPLICAS", "ANALYZER_MODEL"):
     os.environ.pop(_name, None)
+
+#: For what only the official server can do. PostgreSQL is one of these.
+needs_official_server = pytest.mark.skipif(
+    found_on_this_machine().get("RESONATE_TARGET") != "official",
+    reason="the official Resonate server is not at hand here: RESONATE_SERVER=official RESONATE_IMAGE=… make itest",
+)
 
 _running: list[Stack] = []
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from harness.clone import Clone
-from harness.fixtures import MakeClone
+from harness.fixtures import MakeClone, needs_official_server
 from harness.jobs import job
 from harness.waiting import wait_for
 from harness.world import FILES, open_folder
@@ -31,14 +31,28 @@ def status(client: httpx.Client, job_id: str) -> dict[str, Any]:
     return found
 
 
-def test_running_jobs_go_on_in_another_clone(make_clone: MakeClone, tmp_path: Path) -> None:
+ON_POSTGRES = {"RESONATE_STORE": "postgres", "RESONATE_SERVER": "official"}
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        pytest.param({}, id="its-own-file"),
+        pytest.param(ON_POSTGRES, id="postgres", marks=needs_official_server),
+    ],
+)
+def test_running_jobs_go_on_in_another_clone(
+    make_clone: MakeClone, tmp_path: Path, store: dict[str, str]
+) -> None:
     # GIVEN a stack with a job that is done, one that waits for a person, and one in the middle of a step
     here, there = make_clone(), make_clone()
     crashes = [tmp_path / "crashes-here", tmp_path / "crashes-there"]
     for folder in crashes:
         folder.mkdir()
         open_folder(folder)
-    settings, elsewhere = ({"COMPOSE_FILE": COMPOSE_FILE, "CRASH_FOLDER": str(f)} for f in crashes)
+    settings, elsewhere = (
+        {"COMPOSE_FILE": COMPOSE_FILE, "CRASH_FOLDER": str(f)} | store for f in crashes
+    )
     up = here.make("up", **settings)
     assert up.returncode == 0, up.stdout
     client = api(here, **settings)
@@ -156,7 +170,7 @@ def no_backup(path: Path) -> None:
     [
         (lambda path: None, {}, "is not there or cannot be read"),
         (no_backup, {}, "is no backup of a stack"),
-        (of_another_format, {}, "has format '7', and this version reads format 1; restore it with the version "
+        (of_another_format, {}, "has format '7', and this version reads formats 1 and 2; restore it with the version "
          "that made it: v9.9"),
         (of_the_official_server, {"RESONATE_SERVER": "embedded"}, "holds the jobs of the official server, and "
          "RESONATE_SERVER=embedded"),
