@@ -3,7 +3,7 @@
 
 Usage: server.py NAME=URL[@CONTAINER|@PID] NAME=URL[@CONTAINER|@PID] [--runner COMMAND] [--jobs N] [--rounds N]
 
-Both run already, with the same settings. The load (`server_load.py`: workflows of five steps that do nothing) goes to
+Both run already, with the same settings. The load (`load/resonate.py`: workflows of five steps that do nothing) goes to
 one and the other in turn, so that both see the same machine; the figures are medians over the rounds, and only their
 ratios mean anything. With a container's name or a process id, the server's CPU a job is reported too.
 
@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-LOAD = Path(__file__).with_name("server_load.py")
+LOAD = Path(__file__).with_name("load") / "resonate.py"
 RUNNER = "docker run --rm -i --network host --entrypoint python durable-lambda/worker"
 TICK = os.sysconf("SC_CLK_TCK")
 

@@ -1,0 +1,1 @@
+"""What the measures share: containers, clocks, tables, files and pictures."""

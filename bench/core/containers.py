@@ -1,0 +1,86 @@
+"""Containers of a run, under names of its own; all of them are gone at its end, whatever happens."""
+
+import json
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+RUN = f"bench-{secrets.token_hex(3)}"
+PREFIX = os.environ.get("STACK_IMAGES", "durable-lambda")
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def docker(*words: str, stdin: str | None = None) -> str:
+    """Run docker; what it prints. Raises RuntimeError with what it says on standard error."""
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False, input=stdin)
+    if done.returncode != 0:
+        raise RuntimeError(f"docker {' '.join(words)}: {done.stderr.strip()[-2000:]}")
+    return done.stdout.strip()
+
+
+def present(image: str) -> bool:
+    return (
+        subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode
+        == 0
+    )
+
+
+class Container:
+    """One that runs; `port()` is where one of its ports is on this machine."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def port(self, inside: int) -> int:
+        return int(docker("port", self.name, str(inside)).splitlines()[0].rpartition(":")[2])
+
+    @property
+    def pid(self) -> int:
+        """Its main process; under an init, that one's child."""
+        parent = int(docker("inspect", "--format", "{{.State.Pid}}", self.name))
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return int(children[0]) if children else parent
+
+    def cpu(self) -> float:
+        """Seconds of CPU that all of it has used, from its cgroup's processes."""
+        total = 0
+        for pid in docker("top", self.name, "-eo", "pid").split()[1:]:
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except FileNotFoundError:
+                continue
+            total += int(fields[11]) + int(fields[12])
+        return total / TICK
+
+    def logs(self) -> str:
+        done = subprocess.run(
+            ["docker", "logs", self.name],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return done.stdout
+
+    def remove(self) -> None:
+        subprocess.run(["docker", "rm", "--force", "--volumes", self.name], capture_output=True, check=False)
+
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(docker("inspect", "--format", "{{json .State}}", self.name))
+        return found
+
+
+@contextmanager
+def container(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterator[Container]:
+    """A container for as long as the block lasts; its volumes go with it."""
+    name = f"{RUN}-{secrets.token_hex(3)}"
+    docker("run", "--detach", "--name", name, *options, image, *command)
+    made = Container(name)
+    try:
+        yield made
+    finally:
+        made.remove()

@@ -1,0 +1,37 @@
+"""Bars, as SVG: one picture a column of a result. Readable on light and dark pages."""
+
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from bench.core.result import Result, number
+
+_LEFT, _BAR, _ROW, _TOP = 250, 380, 26, 46
+_STYLE = (
+    "text{font:13px sans-serif;fill:#57606a}.t{font-weight:bold;font-size:14px}"
+    ".b{fill:#9aa6b2}.o{fill:#2f81f7}"
+)
+
+
+def draw(result: Result, column: str, path: Path, ours: str) -> None:
+    """Write the picture; bars of rows whose name begins with `ours` stand out."""
+    rows = [row for row in result.rows if column in row.figures]
+    most = max(row.median(column) for row in rows) or 1.0
+    height = _TOP + _ROW * len(rows) + 14
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_LEFT + _BAR + 90} {height}" role="img">',
+        f"<title>{escape(result.title)}: {escape(column)}</title><style>{_STYLE}</style>",
+        f'<text class="t" x="8" y="20">{escape(result.title)}</text>',
+        f'<text x="8" y="37">{escape(column)}, {escape(result.unit)}</text>',
+    ]
+    for n, row in enumerate(rows):
+        y = _TOP + _ROW * n
+        value = row.median(column)
+        width = max(1.0, value / most * _BAR)
+        kind = "o" if row.name.startswith(ours) else "b"
+        parts += [
+            f'<text x="{_LEFT - 8}" y="{y + 16}" text-anchor="end">{escape(row.name)}</text>',
+            f'<rect class="{kind}" x="{_LEFT}" y="{y + 3}" width="{width:.1f}" height="{_ROW - 8}" rx="2"/>',
+            f'<text x="{_LEFT + width + 6:.1f}" y="{y + 16}">{number(value)}</text>',
+        ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([*parts, "</svg>\n"]), encoding="utf-8")

@@ -1,0 +1,14 @@
+"""Copies of the stack, by the tests' own harness: their own project name, ports and volumes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.core.containers import RUN
+from harness.stack import Stack
+
+
+@contextmanager
+def stack(**settings: str) -> Iterator[Stack]:
+    """A running copy of the stack, with these settings; gone with its volumes at the block's end."""
+    with Stack(RUN, env=settings) as running:
+        yield running

@@ -1,0 +1,76 @@
+"""What the idle stack holds in memory, by service, and what its images take on disk."""
+
+import json
+import time
+
+from bench.core.containers import PREFIX, docker
+from bench.core.result import Result
+from bench.core.stacks import stack
+from bench.measures.loads import OURS
+from harness.jobs import accepted, wait_until
+from harness.stack import SERVICES, Stack, found_on_this_machine
+
+COLUMN, IMAGE = "memory", "image on disk"
+#: It counts as idle once no service has changed by more than this between two looks.
+STEADY = 0.02
+MOST_LOOKS = 30
+
+
+def measure() -> Result:
+    result = Result(
+        "memory",
+        "The idle stack",
+        "no time: what `docker stats` says of each service (all its containers) once a job has run and it changes no more. "
+        "Images share layers: their sum is more than the disk they take",
+        "MB",
+    )
+    with stack() as running:
+        wait_until(running, accepted(running), "done", seconds=60)
+        before = memory(running)
+        for _ in range(MOST_LOOKS):
+            time.sleep(2)
+            now = memory(running)
+            if all(abs(now[s] - before[s]) <= STEADY * before[s] for s in SERVICES):
+                break
+            before = now
+        found = found_on_this_machine()
+        images = {
+            "gateway": "gateway",
+            "lambda": "lambda-image",
+            "server": f"server-{found['RESONATE_TARGET']}",
+            "worker": "worker",
+            "localstack": f"localstack-{found['LOCALSTACK_TARGET']}",
+        }
+        for service in SERVICES:
+            row = result.row(f"{service} x {len(running.containers(service))}")
+            row.add(COLUMN, now[service])
+            row.add(IMAGE, size(f"{PREFIX}/{images[service]}"))
+    together = sum(now.values())
+    result.row(OURS + ", together").add(COLUMN, together)
+    without = together - now["localstack"]
+    result.row("without LocalStack").add(COLUMN, without)
+    result.aim(f"at most 900 MB with LocalStack: {together:.0f}", together <= 900)
+    result.aim(f"at most 350 MB without it: {without:.0f}", without <= 350)
+    return result
+
+
+def memory(running: Stack) -> dict[str, float]:
+    """MB by service."""
+    service = {c: s for s in SERVICES for c in running.containers(s)}
+    totals = dict.fromkeys(SERVICES, 0.0)
+    lines = docker("stats", "--no-stream", "--no-trunc", "--format", "{{json .}}", *service).splitlines()
+    for seen in map(json.loads, lines):
+        totals[service[seen["ID"]]] += megabytes(seen["MemUsage"].partition(" / ")[0])
+    return totals
+
+
+def megabytes(text: str) -> float:
+    """`12.3MiB` as docker stats writes it, in MB."""
+    for unit, size in (("GiB", 1073.741824), ("MiB", 1.048576), ("KiB", 0.001024), ("B", 1e-6)):
+        if text.endswith(unit):
+            return float(text.removesuffix(unit)) * size
+    raise ValueError(f"{text!r} is no size")
+
+
+def size(image: str) -> float:
+    return int(docker("image", "inspect", "--format", "{{.Size}}", image)) / 1e6

@@ -1,0 +1,85 @@
+"""kill -9 of a worker in the middle of a step, which is started again at once: until that step runs again."""
+
+import json
+import os
+import tempfile
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from bench.core.containers import PREFIX, RUN, container, present
+from bench.core.result import ROOT, Result, rounds
+from bench.measures.loads import DBOS_SQLITE, OFFICIAL, OURS, build_peers
+from harness.jobs import accepted, wait_until
+from harness.stack import Stack
+from harness.waiting import wait_for
+from harness.world import FILES, open_folder
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+COLUMN = "until the step runs again"
+
+
+def measure() -> Result:
+    build_peers()
+    result = Result(
+        "recovery",
+        "A worker killed in a step and started again at once",
+        "from its SIGKILL to the step's next run; the container engine starts it again (no wait), Python starts, the lease "
+        "ends. Ours is the real worker with a real document and the stack's settings (RESONATE_TASK_TTL_SECONDS=2)",
+        "s",
+        base=OURS,
+    )
+
+    def take(name: str, once: Callable[[], float]) -> None:
+        result.row(name).add(COLUMN, once())
+
+    with ExitStack() as life:
+        turns: dict[str, Callable[[], None]] = {}
+        for name, target in ((OURS, "embedded"), (OFFICIAL, "official")):
+            if not present(f"{PREFIX}/server-{target}"):
+                result.row(name).missing = "its image is not at hand (RESONATE_SERVER=official make up)"
+                continue
+            folder = Path(life.enter_context(tempfile.TemporaryDirectory())) / "crashes" / name[:4]
+            folder.mkdir(parents=True)
+            running = life.enter_context(
+                Stack(
+                    RUN,
+                    env={"RESONATE_TARGET": target, "CRASH_FOLDER": str(open_folder(folder))},
+                    files=FILES,
+                )
+            )
+            turns[name] = partial(take, name, partial(ours, running))
+        turns[DBOS_SQLITE] = partial(take, DBOS_SQLITE, dbos)
+        result.noise = rounds(ROUNDS, turns)
+    took = result.row(OURS).median(COLUMN)
+    result.aim(f"at most 2.5 s: {took:.2f} s", took <= 2.5)
+    result.notes.append(
+        "That a busy worker loses no lease of two seconds: tests/integration/workflow/test_leases.py."
+    )
+    return result
+
+
+def ours(stack: Stack) -> float:
+    job_id = accepted(stack, jobId=f"crash-extract_text-middle-{uuid.uuid4().hex[:6]}")
+    wait_until(stack, job_id, "done", seconds=90)
+    said = [json.loads(line) for line in stack.logs("worker").splitlines() if f'"{job_id}"' in line]
+    crashed = next(datetime.fromisoformat(e["time"]) for e in said if "crashing" in e["message"])
+    again = next(e for e in said if e.get("event") == "step finished" and e["step"] == "extract_text")
+    until = datetime.fromisoformat(again["time"]) - timedelta(milliseconds=again["duration_ms"])
+    return (until - crashed).total_seconds()
+
+
+def dbos() -> float:
+    script = ROOT / "bench" / "load" / "dbos_recovery.py"
+    options = ("--init", "--restart", "always", "--network", "none", "--volume", "/data")
+    with container(
+        f"{PREFIX}/bench-peers", *options, "--volume", f"{script}:/load.py:ro", command=("python", "/load.py")
+    ) as running:
+        wait_for(lambda: "again" in running.logs(), "the step to run again", 90)
+        times = dict(
+            line.split() for line in running.logs().splitlines() if line.startswith(("killed", "again"))
+        )
+    return float(times["again"]) - float(times["killed"])
