@@ -64,6 +64,10 @@ class Client(Resonate):
         elif not self._runtime.stopping:
             self._offers.add(Offer(msg.task_id, msg.version))
 
+    def take_no_more(self) -> None:
+        """Begin none of what is offered from now on, nor of what waits for a place."""
+        self._offers.close()
+
     async def _take_up(self, offer: Offer) -> None:
         try:
             await self._bounded_execute(self._core.on_message(offer.task_id, offer.version))

@@ -49,6 +49,11 @@ class Offers:
         self._under_way.discard(offer)
         self._fill()
 
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._places = 0
+        self._waiting.clear()
+
     def _fill(self) -> None:
         oldest = time.monotonic() - FRESH_SECONDS
         while self._waiting and len(self._under_way) < self._places:

@@ -78,6 +78,7 @@ async def run(settings: Settings) -> None:
     await stop.wait()
     # First deaf, so that nothing new comes; then the tasks back, so that another worker goes on at once.
     health.cancel()
+    resonate.take_no_more()
     await inbox.stop()
     given_back = 0
     with contextlib.suppress(TimeoutError):

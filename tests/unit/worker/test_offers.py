@@ -80,6 +80,14 @@ def test_what_is_offered_again_meanwhile_as_another_version_is_begun_beside_it(w
     assert worker.begun == [Offer("a", 1), Offer("a", 2)]
 
 
+def test_once_closed_nothing_more_is_begun(worker: Worker) -> None:
+    worker.offer("a", "b", "waits")
+    worker.offers.close()
+    worker.end("a")
+    worker.offer("new")
+    assert worker.names == ["a", "b"]
+
+
 def test_memory_is_bounded(worker: Worker) -> None:
     worker.offer(*(str(number) for number in range(2 + MOST_WAITING)), "too many")
     for number in range(2 + MOST_WAITING):
