@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # Usage: deploy/lambda.sh --resonate-url URL --buckets DOCUMENTS,WORK,RESULTS [--name document-processor]
 #                         [--packaging zip|layer] [--arch x86_64|arm64] [--worker-group worker] [--memory 512]
-#                         [--token-file secrets/own/resonate_token_function] [--subnets a,b --security-groups c] [--dry-run]
+#                         [--token-file secrets/own/resonate_token_function] [--jwt-issuer https://… --jwt-audience a,b]
+#                         [--subnets a,b --security-groups c] [--dry-run]
 # The function and its HTTP API with the AWS CLI alone, for those without CloudFormation: role, function, layer, routes
-# from api/openapi.yaml. Run again, it changes what is there. Each command is shown before it runs; --dry-run only shows.
+# from api/openapi.yaml (with an issuer and an audience they ask for its tokens). Run again, it changes what is there. Each
+# command is shown before it runs; --dry-run only shows.
 # The Resonate server and the workers are elsewhere (deploy/compose.prod.yaml); URL is where the function reaches them.
 . "$(dirname "$0")/lib.sh"
 
-name=document-processor packaging=zip arch=x86_64 group=worker memory=512 token_file='' url='' buckets='' subnets='' groups=''
+name=document-processor packaging=zip arch=x86_64 group=worker memory=512 token_file='' url='' buckets='' subnets='' groups='' issuer='' audience=''
 while [ $# -gt 0 ]; do
     case $1 in
         --dry-run) DRY_RUN=1 && shift && continue ;;
-        -h | --help) sed -n '2,7s/^# //p' "$0" && exit ;;
-        --resonate-url | --buckets | --name | --packaging | --arch | --worker-group | --memory | --token-file | --subnets | --security-groups)
+        -h | --help) sed -n '2,9s/^# //p' "$0" && exit ;;
+        --resonate-url | --buckets | --name | --packaging | --arch | --worker-group | --memory | --token-file | --subnets | --security-groups | --jwt-issuer | --jwt-audience)
             [ $# -ge 2 ] || fail "$1 needs a value."
             ;;
         *) fail "there is no option '$1'; see deploy/lambda.sh --help." ;;
@@ -26,6 +28,8 @@ while [ $# -gt 0 ]; do
         --worker-group) group=$2 ;;
         --memory) memory=$2 ;;
         --token-file) token_file=$2 ;;
+        --jwt-issuer) issuer=$2 ;;
+        --jwt-audience) audience=$2 ;;
         --subnets) subnets=$2 ;;
         --security-groups) groups=$2 ;;
     esac
@@ -40,6 +44,11 @@ IFS=, read -r documents work results more <<<"$buckets"
 [ -n "${results-}" ] && [ -z "${more-}" ] || fail "name the three buckets: --buckets DOCUMENTS,WORK,RESULTS"
 [ -z "$token_file" ] || [ -s "$token_file" ] || fail "--token-file $token_file cannot be read, or is empty."
 [ -z "$subnets" ] || [ -n "$groups" ] || fail "--subnets needs --security-groups."
+# They go into JSON as they are.
+plain='[A-Za-z0-9._~:/@+-]+'
+[ -z "$issuer" ] || [[ $issuer =~ ^https://$plain$ ]] || fail "--jwt-issuer is '$issuer'; it begins with https://."
+[ -z "$audience" ] || [[ $audience =~ ^$plain(,$plain)*$ ]] || fail "--jwt-audience is '$audience'; give names with commas between."
+[ -n "$issuer" ] && [ -n "$audience" ] || [ -z "$issuer$audience" ] || fail "--jwt-issuer and --jwt-audience belong together."
 case $arch in x86_64) suffix='' ;; arm64) suffix=-arm64 ;; *) fail "--arch is '$arch'; give x86_64 or arm64." ;; esac
 case $packaging in
     zip) code=dist/lambda-package$suffix.zip layer='' ;;
@@ -47,7 +56,8 @@ case $packaging in
     *) fail "--packaging is '$packaging'; give zip or layer (an image goes through deploy/stack.sh)." ;;
 esac
 need_tools aws sed
-need_package "$code" ${layer:+"$layer"} dist/openapi.json
+definition=dist/openapi${issuer:+-jwt}.json
+need_package "$code" ${layer:+"$layer"} "$definition"
 need_credentials
 
 # ---------------------------------------------------------------- role
@@ -92,10 +102,12 @@ version=$(ask 1 aws lambda publish-version --function-name "$name" --query Versi
 
 # ---------------------------------------------------------------- HTTP API
 function_arn=arn:aws:lambda:$REGION:$ACCOUNT:function:$name
-# The document as API Gateway imports it: the function's ARN in place of CloudFormation's Fn::Sub.
+# The document as API Gateway imports it: the function's ARN, issuer and audience in place of CloudFormation's functions.
 invoked=arn:aws:apigateway:$REGION:lambda:path/2015-03-31/functions/$function_arn/invocations
-tr '\n' ' ' <dist/openapi.json | sed -E "s#\"uri\": *\{ *\"Fn::Sub\": *\"[^\"]*\" *\}#\"uri\": \"$invoked\"#" >dist/api.json
-grep -q "$invoked" dist/api.json || fail "dist/openapi.json names no integration of the function; run make package again."
+tr '\n' ' ' <"$definition" | sed -E "s#\"uri\": *\{ *\"Fn::Sub\": *\"[^\"]*\" *\}#\"uri\": \"$invoked\"#
+    s#\{ *\"Ref\": *\"JwtIssuer\" *\}#\"$issuer\"#
+    s#\{ *\"Ref\": *\"JwtAudience\" *\}#[\"${audience//,/\", \"}\"]#" >dist/api.json
+grep -q "$invoked" dist/api.json || fail "$definition names no integration of the function; run make package again."
 api=$(ask '' aws apigatewayv2 get-apis --query "Items[?Name=='durable-lambda'].ApiId | [0]" --output text)
 if [ -z "$api" ] || [ "$api" = None ]; then
     api=$(ask api123 aws apigatewayv2 import-api --body file://dist/api.json --query ApiId --output text)

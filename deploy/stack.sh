@@ -42,7 +42,7 @@ case $packaging in
     *) fail "--packaging is '$packaging'; give zip, layer or image." ;;
 esac
 need_tools aws sha256sum
-need_package dist/openapi.json "${files[@]}"
+need_package dist/openapi.json dist/openapi-jwt.json "${files[@]}"
 need_credentials
 
 parameters+=("Size=$size" "Packaging=$packaging" "Architecture=$arch" "WorkerImage=$worker_image")

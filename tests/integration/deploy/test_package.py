@@ -1,6 +1,7 @@
 """make package: what is in dist/, and that the stack runs from each of it."""
 
 import hashlib
+import json
 import os
 import struct
 import subprocess
@@ -71,6 +72,16 @@ def test_packages_hold_no_bytecode_no_boto3_one_date_and_one_mode() -> None:
         assert not [n for n in names if n.endswith(".pyc") or "boto" in n.split("/")[0] or "RECORD" in n]
         assert {entry.date_time for entry in found} == {(1980, 1, 1, 0, 0, 0)}
         assert {entry.external_attr >> 16 for entry in found} == {0o100644}
+
+
+@pytest.mark.usefixtures("made")
+def test_the_guarded_definition_is_the_open_one_with_an_authorizer_on_every_route() -> None:
+    bare, guarded = (json.loads((DIST / f"openapi{kind}.json").read_text()) for kind in ("", "-jwt"))
+    operations = [operation for path in guarded["paths"].values() for operation in path.values()]
+    assert len(operations) == 6
+    assert [operation.pop("security") for operation in operations] == [[{"jwt": []}]] * len(operations)
+    assert set(guarded["components"].pop("securitySchemes")) == {"jwt"}
+    assert guarded == bare
 
 
 @pytest.mark.usefixtures("made")

@@ -36,7 +36,9 @@ def test_the_server_waits_for_its_database(make_stack: MakeStack) -> None:
     # WHEN the server is started alone, as it may be when both are started at once
     docker("start", server)
     # THEN it is there and not ready, for more than one look ...
-    wait_for(lambda: inspect(server)["State"]["Health"]["FailingStreak"] >= 3, "three probes", PATIENCE_SECONDS)
+    wait_for(
+        lambda: inspect(server)["State"]["Health"]["FailingStreak"] >= 3, "three probes", PATIENCE_SECONDS
+    )
     state = inspect(server)
     assert state["State"]["Status"] == "running"
     assert state["State"]["Health"]["Status"] == "starting"

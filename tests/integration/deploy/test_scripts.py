@@ -1,5 +1,6 @@
 """deploy/lambda.sh and deploy/stack.sh: what they ask of AWS, in which order, and what they say when something lacks."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -48,6 +49,11 @@ def run(tmp_path: Path) -> Run:
         (tmp_path / "dist" / name).write_text(name)
     (tmp_path / "dist/openapi.json").write_text(
         '{"info": {"title": "durable-lambda"}, "x": {"uri": {\n "Fn::Sub": "arn:${DocumentProcessor.Arn}"\n}}}'
+    )
+    # (with what the real one has besides: deploy/definition.py)
+    (tmp_path / "dist/openapi-jwt.json").write_text(
+        '{"info": {"title": "durable-lambda"}, "x": {"uri": {\n "Fn::Sub": "arn:${DocumentProcessor.Arn}"\n}},'
+        ' "jwtConfiguration": {"audience": {\n "Ref": "JwtAudience"\n}, "issuer": {"Ref": "JwtIssuer"}}}'
     )
     (tmp_path / "bin/aws").write_text(FAKE)
     (tmp_path / "bin/aws").chmod(0o755)
@@ -135,6 +141,16 @@ def test_a_token_is_handed_over_and_not_shown(run: Run, tmp_path: Path) -> None:
     assert "s3cret" not in done.stdout
 
 
+def test_routes_ask_for_tokens_of_the_issuer_that_is_named(run: Run, tmp_path: Path) -> None:
+    done = run(*LAMBDA, "--jwt-issuer", "https://id.example.org/pool", "--jwt-audience", "app-1,api:app-2")
+    assert done.returncode == 0, done.stdout
+    imported = json.loads((tmp_path / "dist/api.json").read_text())
+    assert imported["jwtConfiguration"] == {
+        "issuer": "https://id.example.org/pool",
+        "audience": ["app-1", "api:app-2"],
+    }
+
+
 @pytest.mark.parametrize(
     ("command", "environment", "sentence"),
     [
@@ -143,6 +159,9 @@ def test_a_token_is_handed_over_and_not_shown(run: Run, tmp_path: Path) -> None:
         (("deploy/lambda.sh", "--resonate-url", "resonate"), {}, "it begins with http:// or https://."),
         ((*LAMBDA, "--arch", "sparc"), {}, "--arch is 'sparc'; give x86_64 or arm64."),
         ((*LAMBDA, "--packaging", "jar"), {}, "--packaging is 'jar'; give zip or layer"),
+        ((*LAMBDA, "--jwt-issuer", "https://id.example.org"), {}, "--jwt-issuer and --jwt-audience belong together."),
+        ((*LAMBDA, "--jwt-issuer", "id", "--jwt-audience", "a"), {}, "--jwt-issuer is 'id'; it begins with https://."),
+        ((*LAMBDA, "--jwt-audience", 'a"]'), {}, "--jwt-audience is 'a\"]'; give names with commas between."),
         ((*LAMBDA, "--memory"), {}, "--memory needs a value."),
         ((*LAMBDA, "--fast"), {}, "there is no option '--fast'"),
         ((*LAMBDA, "--packaging", "layer", "--arch", "arm64"), {}, "there is no dist/layer-arm64.zip; run make"),
