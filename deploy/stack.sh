@@ -2,10 +2,10 @@
 # Usage: deploy/stack.sh --stack NAME --bucket BUCKET --worker-image URI [--packaging zip|layer|image] [--arch x86_64|arm64]
 #                        [--function-image URI] [--size small|large] [--set PARAMETER=VALUE]… [--dry-run]
 # Deploys deploy/template.yaml with what `make package` made: uploads the packages under names made of their content,
-# then creates or changes the CloudFormation stack. Each command is shown before it runs; --dry-run only shows them.
+# then creates or changes the CloudFormation stack. A parameter that is not named keeps its value. Each command is shown before it runs; --dry-run only shows them.
 . "$(dirname "$0")/lib.sh"
 
-packaging=zip arch=x86_64 size=small stack='' bucket='' worker_image='' function_image='' parameters=()
+packaging=zip arch=x86_64 size='' stack='' bucket='' worker_image='' function_image='' parameters=()
 while [ $# -gt 0 ]; do
     case $1 in
         --dry-run) DRY_RUN=1 && shift && continue ;;
@@ -45,7 +45,8 @@ need_tools aws sha256sum
 need_package dist/openapi.json dist/openapi-jwt.json "${files[@]}"
 need_credentials
 
-parameters+=("Size=$size" "Packaging=$packaging" "Architecture=$arch" "WorkerImage=$worker_image")
+# What is not named here keeps the value it had; on the first deployment, the template's default.
+parameters+=(${size:+"Size=$size"} "Packaging=$packaging" "Architecture=$arch" "WorkerImage=$worker_image")
 names=(FunctionKey LayerKey)
 for n in "${!files[@]}"; do
     key=$(key_of "${files[n]}")

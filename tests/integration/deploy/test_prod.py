@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import signal
 import ssl
@@ -23,6 +24,8 @@ pytestmark = needs_official_server
 HOST = "resonate.example.org"
 #: Seconds until something has happened, on a machine that is busy with other things.
 PATIENCE_SECONDS = 180
+#: How a dump is put back, as docs/deploy.md says it.
+RESTORE = re.findall(r"exec backup sh -c '(.*)'", (ROOT / "docs/deploy.md").read_text())[0]
 #: The function, by itself: an event on standard input, the answer on standard output.
 INVOKE = """
 import json, sys
@@ -58,6 +61,13 @@ class Prod:
             "AWS_ENDPOINT_URL_S3": "http://localstack:4566",
         }
         self._file = folder / "prod.env"
+        self.set()
+        #: The group the function sends new jobs to.
+        self.group = "worker"
+
+    def set(self, **settings: str) -> None:
+        """Change settings; what is started from now on has them."""
+        self.settings |= settings
         self._file.write_text("".join(f"{name}={value}\n" for name, value in self.settings.items()))
 
     def compose(self, *arguments: str) -> str:
@@ -80,7 +90,7 @@ class Prod:
         done = subprocess.run(
             ["docker", "run", "--rm", "--interactive", "--network", f"{self.project}_default",
              "--volume", f"{token}:/token:ro", "--env", "RESONATE_TOKEN_FILE=/token",
-             "--env", "RESONATE_URL=http://server:8001", "--env", "WORKER_GROUP=worker",
+             "--env", "RESONATE_URL=http://server:8001", "--env", f"WORKER_GROUP={self.group}",
              "--entrypoint", "python", image("lambda-image"), "-c", INVOKE],
             input=json.dumps(event_v2(method, path, body)), capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -173,17 +183,37 @@ def test_a_dump_brings_back_what_it_held(prod: Prod) -> None:
     later = prod.submit()
     prod.until(later, "done")
     prod.compose("stop", "server", "worker")
-    (backup,) = prod.containers("backup")
-    docker(
-        "exec", backup, "sh", "-c",
-        f'pg_restore --clean --if-exists --host postgres --username "$POSTGRES_USER" --dbname resonate /data/{dump}',
-    )  # fmt: skip
+    prod.compose("exec", "-T", "backup", "sh", "-c", RESTORE.replace("FILE", dump))
     prod.compose("start", "server", "worker")
     # THEN it is as it was: the job waits, the later one was never sent
     prod.until(waiting, "awaiting_approval")
     assert prod.invoke("GET", f"/status/{later}")[0] == 404
     assert prod.invoke("POST", f"/approve/{waiting}", {"approved": True, "approver": "ada"})[0] == 200
     prod.until(waiting, "done")
+
+
+@pytest.mark.timeout(600)
+def test_old_jobs_end_with_the_workers_of_their_group(prod: Prod) -> None:
+    """docs/deploy.md, a new version of the workflow: its workers beside the old ones, then the function."""
+    old = prod.submit(requiresApproval=True)
+    prod.until(old, "awaiting_approval")
+    try:
+        prod.set(WORKER_GROUP="worker-2", PREVIOUS_WORKER_GROUP="worker")
+        prod.compose("--profile", "previous", "up", "--detach", "--wait", "--wait-timeout", "150")
+        prod.group = "worker-2"
+        new = prod.submit()
+        prod.until(new, "done")
+        assert prod.invoke("POST", f"/approve/{old}", {"approved": True, "approver": "ada"})[0] == 200
+        prod.until(old, "done")
+        said = {service: prod.compose("logs", service) for service in ("worker", "previous-worker")}
+        assert [service for service in said if new in said[service]] == ["worker"]
+        assert f'"job": "{old}"' in said["previous-worker"]
+        prod.compose("--profile", "previous", "rm", "--stop", "--force", "previous-worker")
+        assert prod.containers("previous-worker") == []
+    finally:
+        prod.set(WORKER_GROUP="worker")
+        prod.group = "worker"
+        prod.compose("up", "--detach", "--wait", "--wait-timeout", "150")
 
 
 @pytest.mark.timeout(600)
