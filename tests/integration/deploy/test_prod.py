@@ -203,11 +203,15 @@ def test_old_jobs_end_with_the_workers_of_their_group(prod: Prod) -> None:
         prod.group = "worker-2"
         new = prod.submit()
         prod.until(new, "done")
+        # (it lists, so the operator's token)
+        operator = f"RESONATE_TOKEN={secret('resonate_token_operator')}"
+        said = prod.compose("exec", "-T", "--env", operator, "worker", "python", "open_jobs.py")
+        assert json.loads(said) == {"worker": [old]}
         assert prod.invoke("POST", f"/approve/{old}", {"approved": True, "approver": "ada"})[0] == 200
         prod.until(old, "done")
-        said = {service: prod.compose("logs", service) for service in ("worker", "previous-worker")}
-        assert [service for service in said if new in said[service]] == ["worker"]
-        assert f'"job": "{old}"' in said["previous-worker"]
+        logs = {service: prod.compose("logs", service) for service in ("worker", "previous-worker")}
+        assert [service for service in logs if new in logs[service]] == ["worker"]
+        assert f'"job": "{old}"' in logs["previous-worker"]
         prod.compose("--profile", "previous", "rm", "--stop", "--force", "previous-worker")
         assert prod.containers("previous-worker") == []
     finally:
