@@ -10,5 +10,5 @@ from harness.stack import Stack
 @contextmanager
 def stack(**settings: str) -> Iterator[Stack]:
     """A running copy of the stack, with these settings; gone with its volumes at the block's end."""
-    with Stack(RUN, env=settings) as running:
+    with Stack(RUN, env={"RESONATE_TARGET": "embedded", **settings}) as running:
         yield running

@@ -29,8 +29,8 @@ def measure() -> Result:
         "growth",
         "Growth",
         f"jobs in the store: 1,000 workflows of five empty steps at once. Workers: {DOCUMENTS} real documents, from the "
-        f"first submission to the last end, the processors being shared by all of the stack. Environments: {CLIENTS} clients "
-        "that submit, no worker running",
+        f"first submission to the last end, the processors being shared by all of the stack. Environments: {CLIENTS} "
+        "clients that submit, no worker running",
         "a second",
     )
 

@@ -37,7 +37,7 @@ def measure() -> Result:
         images = {
             "gateway": "gateway",
             "lambda": "lambda-image",
-            "server": f"server-{found['RESONATE_TARGET']}",
+            "server": "server-embedded",
             "worker": "worker",
             "localstack": f"localstack-{found['LOCALSTACK_TARGET']}",
         }

@@ -76,9 +76,13 @@ async def _approval(ctx: Context, job: Job, attempt: int, analysis: dict[str, An
 async def _notify(
     ctx: Context, job: Job, event: str, data: dict[str, Any], attempt: int, *, name: str = "notify_requester"
 ) -> dict[str, Any]:
-    """Tell the requester. A webhook that cannot be delivered does not undo the job: its inbox says so."""
+    """Tell the requester. A webhook that cannot be delivered does not undo the job: its inbox says so.
+
+    A receiver may be away for hours, and is not to be pressed; an inbox lies in S3, which is tried as for any other step.
+    """
+    how = Step(name, notify_requester, webhook=job.callbackUrl is not None)
     try:
-        return await run_step(ctx, Step(name, notify_requester, webhook=True), job, event, data, attempt)
+        return await run_step(ctx, how, job, event, data, attempt)
     except JobFailed as undelivered:
         reason = undelivered.fault.message
         return await run_step(ctx, Step(name, leave_in_inbox), job, event, data, attempt, reason)

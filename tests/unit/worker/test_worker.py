@@ -17,6 +17,7 @@ from resonate.resonate import Resonate
 from resonate.retry import Never
 
 import durable
+import workflow
 from connections import Client, Inbox, OtherSdkError, Requests, check_sdk
 from contract import FAULTS, Job, failure_of
 from durable import JobFailed, Step, run_step
@@ -292,3 +293,56 @@ async def test_what_does_not_pass_ends_the_job_with_its_code(
     fault = failure_of({"message": str(caught.value)})
     assert (fault.step, fault.code, flaky.runs) == ("extract_text", code, runs)
     assert code in FAULTS
+
+
+class Outside:
+    """S3 and the web, both away for two tries."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    async def put_json(self, bucket: str, key: str, value: Any) -> str:
+        return str(self._reached(f"s3://{bucket}/{key}"))
+
+    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> int:
+        return int(self._reached("200"))
+
+    def _reached(self, answer: str) -> str:
+        self.tries += 1
+        if self.tries <= 2:
+            raise Transient("storage_unavailable", "away")
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("callback", "waited"), [(None, [1.0, 2.0]), ("https://receiver.example/hook", [5.0, 30.0])]
+)
+async def test_a_receiver_is_given_more_time_than_an_inbox(
+    monkeypatch: pytest.MonkeyPatch, callback: str | None, waited: list[float]
+) -> None:
+    """After a bad minute of S3's, a message for an inbox once waited ten minutes, as if it were a webhook."""
+    pauses: list[float] = []
+
+    async def paused(ctx: Context, duration: timedelta) -> None:
+        pauses.append(duration.total_seconds())
+
+    monkeypatch.setattr(durable, "pause", paused)
+    tools, outside = (
+        Tools(Settings(webhook_secret="whsec_" + base64.b64encode(b"k" * 24).decode())),
+        Outside(),
+    )
+    tools.storage = tools.web = outside  # type: ignore[assignment]
+    job = JOB.model_copy(update={"callbackUrl": callback})
+    resonate = Resonate(retry_policy=Never(), env={})
+
+    async def flow(ctx: Context) -> dict[str, Any]:
+        return await workflow.deliver_notice(ctx, job, "job.done", {}, 1)
+
+    resonate.register(flow)
+    resonate.with_dependency(tools)
+    try:
+        told = await resonate.options(timeout=timedelta(days=1)).run("doc/j", flow).result()
+    finally:
+        await resonate.stop()
+    assert told["delivered"] is True
+    assert pauses == waited
