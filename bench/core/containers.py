@@ -38,22 +38,18 @@ class Container:
     def port(self, inside: int) -> int:
         return int(docker("port", self.name, str(inside)).splitlines()[0].rpartition(":")[2])
 
-    @property
-    def pid(self) -> int:
-        """Its main process; under an init, that one's child."""
-        parent = int(docker("inspect", "--format", "{{.State.Pid}}", self.name))
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        return int(children[0]) if children else parent
-
     def cpu(self) -> float:
-        """Seconds of CPU that all of it has used, from its cgroup's processes."""
+        """Seconds of CPU that its processes have used, those that have ended included; health checks are none of them.
+
+        0 where this machine cannot see its processes (Docker in a virtual machine).
+        """
         total = 0
         for pid in docker("top", self.name, "-eo", "pid").split()[1:]:
             try:
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            except FileNotFoundError:
+            except OSError:
                 continue
-            total += int(fields[11]) + int(fields[12])
+            total += sum(map(int, fields[11:15]))
         return total / TICK
 
     def logs(self) -> str:
@@ -78,9 +74,9 @@ class Container:
 def container(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterator[Container]:
     """A container for as long as the block lasts; its volumes go with it."""
     name = f"{RUN}-{secrets.token_hex(3)}"
-    docker("run", "--detach", "--name", name, *options, image, *command)
     made = Container(name)
     try:
+        docker("run", "--detach", "--name", name, *options, image, *command)
         yield made
     finally:
         made.remove()

@@ -3,19 +3,19 @@
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from bench.core.result import Result, number
+from bench.core.result import OURS, Result, number
 
 _LEFT, _BAR, _ROW, _TOP = 250, 380, 26, 46
 _STYLE = (
     "text{font:13px sans-serif;fill:#57606a}.t{font-weight:bold;font-size:14px}"
-    ".b{fill:#9aa6b2}.o{fill:#2f81f7}"
+    ".b{fill:#9aa6b2}.o{fill:#2f81f7}.s{stroke:#57606a;stroke-width:2}"
 )
 
 
-def draw(result: Result, column: str, path: Path, ours: str) -> None:
-    """Write the picture; bars of rows whose name begins with `ours` stand out."""
+def draw(result: Result, column: str, path: Path) -> None:
+    """Write the picture: medians, a line from the smallest to the largest round, our own bars standing out."""
     rows = [row for row in result.rows if column in row.figures]
-    most = max(row.median(column) for row in rows) or 1.0
+    most = max(max(row.figures[column]) for row in rows) or 1.0
     height = _TOP + _ROW * len(rows) + 14
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_LEFT + _BAR + 90} {height}" role="img">',
@@ -27,11 +27,19 @@ def draw(result: Result, column: str, path: Path, ours: str) -> None:
         y = _TOP + _ROW * n
         value = row.median(column)
         width = max(1.0, value / most * _BAR)
-        kind = "o" if row.name.startswith(ours) else "b"
+        kind = "o" if row.name.startswith(OURS) else "b"
         parts += [
             f'<text x="{_LEFT - 8}" y="{y + 16}" text-anchor="end">{escape(row.name)}</text>',
             f'<rect class="{kind}" x="{_LEFT}" y="{y + 3}" width="{width:.1f}" height="{_ROW - 8}" rx="2"/>',
-            f'<text x="{_LEFT + width + 6:.1f}" y="{y + 16}">{number(value)}</text>',
+            _spread(row.figures[column], most, y + 3 + (_ROW - 8) / 2),
+            f'<text x="{_LEFT + max(row.figures[column]) / most * _BAR + 8:.1f}" y="{y + 16}">{number(value)}</text>',
         ]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([*parts, "</svg>\n"]), encoding="utf-8")
+
+
+def _spread(values: list[float], most: float, y: float) -> str:
+    if len(values) < 2:
+        return ""
+    left, right = (_LEFT + value / most * _BAR for value in (min(values), max(values)))
+    return f'<path class="s" d="M{left:.1f} {y}H{right:.1f}"/>'

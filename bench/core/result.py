@@ -1,20 +1,17 @@
 """What a measure found: rows with figures, each the median of some rounds, and what it takes to believe them."""
 
 import json
-import os
-import platform
 import statistics
-import subprocess
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from bench.core.machine import ROOT, Machine, circumstances, complaint
+
 RESULTS = ROOT / "bench" / "results"
-#: How far the calibration loop may be slower, at worst, than at its best, on a machine that counts as quiet.
-NOISE = 1.25
+#: How the rows that are ours begin.
+OURS = "this stack"
 
 
 @dataclass
@@ -32,6 +29,10 @@ class Row:
     def median(self, column: str) -> float:
         return statistics.median(self.figures[column])
 
+    def give_up(self, why: str) -> None:
+        """It takes no part; the last words say most."""
+        self.missing = " ".join(why.replace("|", "/").split())[-300:]
+
 
 @dataclass
 class Result:
@@ -46,7 +47,20 @@ class Result:
     #: What the issue, or a user, expects: each with whether it holds.
     aims: list[tuple[str, bool]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    #: When, which versions and where: set when it is kept.
+    circumstances: str = ""
+    #: See core/machine.py.
     noise: float = 1.0
+    busy: float = 0.0
+    _machine: Machine | None = None
+
+    def look(self) -> None:
+        """Between two rounds: how quiet is the machine?"""
+        if self._machine is None:
+            self._machine = Machine()
+        else:
+            self._machine.look()
+        self.noise, self.busy = self._machine.noise, self._machine.busy
 
     def row(self, name: str) -> Row:
         """The row of that name, made where there is none."""
@@ -102,12 +116,12 @@ class Result:
             lines.append("  " + "  ".join(cells).rstrip())
         lines += [f"  {'holds' if holds else 'MISSED'}: {what}" for what, holds in self.aims]
         lines += [f"  {note}" for note in self.notes]
-        if self.noise > NOISE:
-            lines.append(f"  a noisy machine: the same loop took up to {self.noise:.2f} times its best")
+        if told := complaint(self.noise, self.busy):
+            lines.append(f"  {told}")
         return "\n".join(lines)
 
-    def markdown(self, stamp: str) -> str:
-        """As docs/speed.md shows it; `stamp` are the circumstances."""
+    def markdown(self) -> str:
+        """As docs/speed.md shows it."""
         table = self.table()
         lines = [f"### {self.title}", "", f"In the clock: {self.clock}. Unit: {self.unit}.", ""]
         for n, row in enumerate(table):
@@ -116,22 +130,24 @@ class Result:
                 lines.append("|---|" + "---:|" * (len(row) - 1))
         lines.append("")
         lines += [f"- {'Holds' if holds else '**Missed**'}: {what}." for what, holds in self.aims]
-        lines += [f"- {note}" for note in self.notes]
-        if self.noise > NOISE:
-            lines.append(f"- A noisy machine: the same loop took up to {self.noise:.2f} times its best.")
-        return "\n".join([*lines, "", f"*{stamp}*", ""])
+        lines += [f"- {note}." for note in self.notes]
+        if told := complaint(self.noise, self.busy):
+            lines.append(f"- {told[0].upper()}{told[1:]}.")
+        return "\n".join([*lines, "", f"*{self.circumstances}*", ""])
 
     def save(self) -> Path:
         """bench/results/<name>.json: every round's value."""
         RESULTS.mkdir(exist_ok=True)
+        self.circumstances = circumstances()
         path = RESULTS / f"{self.name}.json"
         content: dict[str, Any] = {
             "title": self.title,
             "clock": self.clock,
             "unit": self.unit,
             "base": self.base,
-            "circumstances": circumstances(),
+            "circumstances": self.circumstances,
             "noise": round(self.noise, 3),
+            "busy": round(self.busy, 3),
             "rows": [
                 {"name": row.name, "missing": row.missing, "figures": rounded(row.figures)}
                 for row in self.rows
@@ -141,6 +157,23 @@ class Result:
         }
         path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         return path
+
+    @classmethod
+    def load(cls, name: str, kept: dict[str, Any]) -> "Result":
+        """As `save` kept it."""
+        return cls(
+            name,
+            kept["title"],
+            kept["clock"],
+            kept["unit"],
+            kept["base"],
+            [Row(**row) for row in kept["rows"]],
+            [(aim["what"], aim["holds"]) for aim in kept["aims"]],
+            kept["notes"],
+            kept["circumstances"],
+            kept["noise"],
+            kept.get("busy", 0.0),
+        )
 
 
 def rounded(figures: dict[str, list[float]]) -> dict[str, list[float]]:
@@ -154,47 +187,26 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def circumstances() -> str:
-    """When, which version, on what machine."""
-    version = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    engine = subprocess.run(
-        ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    return (
-        f"{when}, version {version}, {os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} "
-        f"{platform.machine()}, Docker Engine {engine}"
-    )
+def rounds(
+    result: Result, count: int, contenders: Mapping[str, Callable[[], None]], ours: str = OURS
+) -> None:
+    """Let each contender have its turn, `count` times round, in turn from the front and from the back.
 
-
-class Calibration:
-    """The same loop, again and again between rounds: how much the machine itself varies meanwhile."""
-
-    def __init__(self) -> None:
-        self._took: list[float] = []
-        self.again()
-
-    def again(self) -> None:
-        begun = time.perf_counter()
-        total = 0
-        for n in range(2_000_000):
-            total += n
-        self._took.append(time.perf_counter() - begun)
-
-    @property
-    def noise(self) -> float:
-        """The slowest over the fastest."""
-        return max(self._took) / min(self._took)
-
-
-def rounds(count: int, contenders: Mapping[str, Callable[[], None]]) -> float:
-    """Let each contender have its turn, `count` times round; returns the machine's noise meanwhile."""
-    calibration = Calibration()
-    for _ in range(count):
-        for turn in contenders.values():
-            turn()
-            calibration.again()
-    return calibration.noise
+    A peer that fails is out, with the reason in its row; where one of `ours` fails (names that begin so), so does the
+    measure.
+    """
+    turns = dict(contenders)
+    result.look()
+    for number in range(count):
+        for name in list(turns) if number % 2 == 0 else list(reversed(turns)):
+            try:
+                turns[name]()
+            except Exception as error:
+                if name.startswith(ours):
+                    raise
+                if result.row(name).figures:
+                    result.notes.append(f"{name} failed in a later round: {error}")
+                else:
+                    result.row(name).give_up(f"{type(error).__name__}: {error}")
+                del turns[name]
+            result.look()

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from bench.core.containers import PREFIX, RUN, container, docker
-from bench.core.result import ROOT, Result, rounds
+from bench.core.machine import ROOT
+from bench.core.result import Result, rounds
 from bench.core.stacks import stack
 from bench.measures.loads import SERVER, run, until_healthy
-from bench.measures.submit import CLIENTS, many
+from bench.measures.submit import CLIENTS, many, submitting
 from harness.jobs import accepted
 from harness.stack import Stack
 from harness.waiting import wait_for
@@ -21,6 +22,9 @@ WORKERS = (1, 2, 4)
 ENVIRONMENTS = (1, 4, 16)
 DOCUMENTS = 60
 EMPTY, REAL, SUBMIT = "empty jobs/s", "documents/s", "submissions/s"
+PICTURES = [EMPTY, REAL, SUBMIT]
+#: Submissions a round.
+REQUESTS = 1000
 FLAT = 0.8
 
 
@@ -41,23 +45,26 @@ def measure() -> Result:
     for jobs in STORES:
         name = f"{jobs:,} jobs in the store"
         turns[name] = partial(take, name, jobs)
-    result.noise = rounds(ROUNDS, turns)
+    rounds(result, ROUNDS, turns, ours="")
     for workers in WORKERS:
         with stack(WORKER_REPLICAS=str(workers), LAMBDA_BURST_SECONDS="20") as running:
             documents(running, 8)
-            result.row(plural(workers, "worker")).add(
-                REAL, *(documents(running, DOCUMENTS) for _ in range(ROUNDS))
-            )
+            for _ in range(ROUNDS):
+                result.row(plural(workers, "worker")).add(REAL, documents(running, DOCUMENTS))
+                result.look()
     for count in ENVIRONMENTS:
         with stack(LAMBDA_CONCURRENCY=str(count), LAMBDA_BURST_SECONDS="20") as running:
             running.stop("worker")
+            client = partial(submitting, int(running.settings["API_PORT"]))
+            many(client, CLIENTS * count)
             for _ in range(ROUNDS):
                 begun = time.perf_counter()
-                taken, refused = many(int(running.settings["API_PORT"]))
+                taken, refused = many(client, REQUESTS)
                 row = result.row(plural(count, "environment"))
                 row.add(SUBMIT, len(taken) / (time.perf_counter() - begun))
                 row.add("p99, ms", sorted(taken)[int(len(taken) * 0.99)])
                 row.add("refused", refused)
+                result.look()
     few, much = (result.row(f"{jobs:,} jobs in the store").median(EMPTY) for jobs in (STORES[0], STORES[-1]))
     result.aim(
         f"{STORES[-1]:,} jobs in the store as fast as {STORES[0]}: {much / few:.2f} times", much / few >= FLAT
@@ -65,7 +72,7 @@ def measure() -> Result:
     cores = os.cpu_count() or 1
     one, two = (result.row(plural(n, "worker")).median(REAL) for n in WORKERS[:2])
     result.notes.append(
-        f"Two workers do {two / one:.2f} times what one does, on {cores} cores that one worker's readers use as well."
+        f"Two workers do {two / one:.2f} times what one does, on {cores} cores that one worker's readers use as well"
     )
     return result
 

@@ -1,17 +1,20 @@
 """Who runs the five empty steps, and how: our server and the official one with Resonate's SDK, DBOS on either store."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.core.containers import PREFIX, Container, container, docker, present
-from bench.core.result import ROOT
+from bench.core.containers import PREFIX, RUN, Container, container, docker, present
+from bench.core.machine import ROOT
+from bench.core.result import OURS as STACK
+from bench.core.result import Result
 
 LOADS = ROOT / "bench" / "load"
-OURS = "this stack (embedded server)"
+OURS = f"{STACK} (embedded server)"
 OFFICIAL = "official server, SQLite"
 DBOS_SQLITE = "DBOS, SQLite in WAL mode"
 DBOS_POSTGRES = "DBOS, PostgreSQL"
@@ -25,6 +28,8 @@ SERVER = (
     "--volume",
     "/data",
 )
+#: Jobs that a load runs before its first batch.
+WARM_UP = 3
 Batches = list[dict[str, float]]
 
 
@@ -37,19 +42,26 @@ class Contender:
     missing: str = ""
 
 
-def contenders() -> list[Contender]:
-    """All of them; one that cannot run here says why."""
+def contenders(result: Result) -> list[Contender]:
+    """Those that can run here; the others get a row that says why they cannot."""
     official = f"{PREFIX}/server-official"
-    return [
+    peers = build_peers()
+    found = [
         Contender(OURS, lambda *load: on_server(f"{PREFIX}/server-embedded", *load)),
-        Contender(
-            OFFICIAL,
-            lambda *load: on_server(official, *load),
-            "" if present(official) else "its image is not at hand (RESONATE_SERVER=official make up)",
-        ),
-        Contender(DBOS_SQLITE, on_dbos_sqlite),
-        Contender(DBOS_POSTGRES, on_dbos_postgres),
+        Contender(OFFICIAL, lambda *load: on_server(official, *load), no_official()),
+        Contender(DBOS_SQLITE, on_dbos_sqlite, peers),
+        Contender(DBOS_POSTGRES, on_dbos_postgres, peers or build_postgres()),
     ]
+    for contender in found:
+        result.row(contender.name).missing = contender.missing
+    return [contender for contender in found if not contender.missing]
+
+
+def no_official() -> str:
+    """Why the official server cannot run here; empty if it can."""
+    if present(f"{PREFIX}/server-official"):
+        return ""
+    return "its image is not at hand (make up RESONATE_SERVER=official RESONATE_IMAGE=…, then this again)"
 
 
 def on_server(image: str, *load: int) -> Batches:
@@ -107,31 +119,53 @@ def until_healthy(running: Container, seconds: float = 60) -> None:
 
 
 def run(image: str, script: str, url: str, load: tuple[int, ...], beside: Container | None) -> Batches:
-    """Run a load in a container, in the network of what it speaks to; what it prints a batch."""
+    """Run a load in a container, in the network of what it speaks to; what it prints a batch, and that one's CPU."""
     network = f"container:{beside.name}" if beside else "none"
-    said = docker(
-        "run", "--rm", "--interactive", "--init", "--network", network, "--volume", "/data",
-        "--entrypoint", "python", image, "-", url, *map(str, load),
-        stdin=Path(LOADS, script).read_text(encoding="utf-8"),
-    )  # fmt: skip
+    used = beside.cpu() if beside else 0.0
+    name = f"{RUN}-load"
+    try:
+        said = docker(
+            "run", "--rm", "--name", name, "--interactive", "--init", "--network", network, "--volume", "/data",
+            "--entrypoint", "python", image, "-", url, *map(str, load),
+            stdin=Path(LOADS, script).read_text(encoding="utf-8"),
+        )  # fmt: skip
+    except BaseException:
+        Container(name).remove()
+        raise
     lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-    if len(lines) != 1 + load[2]:
+    jobs, _, batches, _ = load
+    if len(lines) != 1 + batches:
         raise RuntimeError(f"{script} on {image} ended early: {said[-500:]}")
+    if beside:
+        used = (beside.cpu() - used) * 1000 / (jobs * batches + WARM_UP)
+        lines = [line | {"server_cpu_ms": used} for line in lines]
     return lines[1:]
 
 
-def build_peers() -> None:
-    """The peers' image, and PostgreSQL's where it is not there."""
-    subprocess.run(
-        ["docker", "compose", "--env-file", str(ROOT / ".env"), "--file", "bench/peers/compose.yaml", "build", "--quiet"],
-        cwd=ROOT, check=True,
-    )  # fmt: skip
-    if not any(present(f"{PREFIX}/postgres-{kind}") for kind in ("official", "packages")):
-        for verb in ("bin/setup", "bin/build"):
-            subprocess.run([verb], cwd=ROOT, check=True, env=_environment(), stdout=subprocess.DEVNULL)
+def build_peers() -> str:
+    """Build the peers' image; why that cannot be, or nothing."""
+    return _tried(
+        ["docker", "compose", "--env-file", ".env", "--file", "bench/peers/compose.yaml", "build", "--quiet"],
+        "the peers' image could not be built",
+    )
 
 
-def _environment() -> dict[str, str]:
-    import os
+def build_postgres() -> str:
+    """Build PostgreSQL's image where there is none, as RESONATE_STORE=postgres has it; why that cannot be, or nothing."""
+    if any(present(f"{PREFIX}/postgres-{kind}") for kind in ("official", "packages")):
+        return ""
+    return _tried(
+        ["docker", "compose", "build", "--quiet", "postgres"], "PostgreSQL's image could not be built"
+    )
 
-    return os.environ | {"RESONATE_STORE": "postgres"}
+
+def _tried(command: list[str], what: str) -> str:
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"STACK_IMAGES": PREFIX},
+    )
+    return "" if done.returncode == 0 else f"{what}: {done.stderr.strip()[-200:]}"

@@ -4,12 +4,12 @@ import json
 import time
 
 from bench.core.containers import PREFIX, docker
-from bench.core.result import Result
+from bench.core.result import OURS, Result
 from bench.core.stacks import stack
-from bench.measures.loads import OURS
 from harness.jobs import accepted, wait_until
 from harness.stack import SERVICES, Stack, found_on_this_machine
 
+PICTURES = ["memory"]
 COLUMN, IMAGE = "memory", "image on disk"
 #: It counts as idle once no service has changed by more than this between two looks.
 STEADY = 0.02
@@ -24,6 +24,7 @@ def measure() -> Result:
         "Images share layers: their sum is more than the disk they take",
         "MB",
     )
+    result.look()
     with stack() as running:
         wait_until(running, accepted(running), "done", seconds=60)
         before = memory(running)
@@ -46,9 +47,9 @@ def measure() -> Result:
             row.add(COLUMN, now[service])
             row.add(IMAGE, size(f"{PREFIX}/{images[service]}"))
     together = sum(now.values())
-    result.row(OURS + ", together").add(COLUMN, together)
+    result.row(f"{OURS}, together").add(COLUMN, together)
     without = together - now["localstack"]
-    result.row("without LocalStack").add(COLUMN, without)
+    result.row(f"{OURS}, without LocalStack").add(COLUMN, without)
     result.aim(f"at most 900 MB with LocalStack: {together:.0f}", together <= 900)
     result.aim(f"at most 350 MB without it: {without:.0f}", without <= 350)
     return result

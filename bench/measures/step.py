@@ -6,20 +6,23 @@ from collections.abc import Callable
 from functools import partial
 
 from bench.core.result import Result, rounds
-from bench.measures.loads import OURS, Contender, build_peers, contenders
+from bench.measures.loads import OURS, Contender, contenders
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 JOBS = 30
 FEW, MANY = 5, 55
+STEP, WORKER, SERVER = "a step", "worker's CPU", "server's CPU"
+CALL = "a function that is called"
+PICTURES = [STEP]
 
 
 def measure() -> Result:
-    build_peers()
     result = Result(
         "step",
         "The cost of one step",
         f"({MANY} steps - {FEW} steps) / {MANY - FEW}, medians of {JOBS} workflows one after the other; each step's result "
-        "is on disk before the next begins",
+        "is on disk before the next begins. Here a step is two requests to a server in a process of its own, in DBOS a "
+        "transaction in the worker's process (SQLite) or one by PostgreSQL",
         "ms",
         base=OURS,
     )
@@ -27,16 +30,14 @@ def measure() -> Result:
     def take(contender: Contender) -> None:
         (few,), (many,) = (contender.run(JOBS, 1, 1, steps) for steps in (FEW, MANY))
         row = result.row(contender.name)
-        row.add("a step", (many["p50_ms"] - few["p50_ms"]) / (MANY - FEW))
-        row.add("CPU of the worker", (many["worker_cpu_ms"] - few["worker_cpu_ms"]) / (MANY - FEW))
+        for column, figure in ((STEP, "p50_ms"), (WORKER, "worker_cpu_ms"), (SERVER, "server_cpu_ms")):
+            if many.get(figure):
+                row.add(column, (many[figure] - few[figure]) / (MANY - FEW))
 
-    turns: dict[str, Callable[[], None]] = {}
-    for contender in contenders():
-        result.row(contender.name).missing = contender.missing
-        if not contender.missing:
-            turns[contender.name] = partial(take, contender)
-    turns["a function that is called"] = lambda: result.row("a function that is called").add("a step", call())
-    result.noise = rounds(ROUNDS, turns)
+    turns: dict[str, Callable[[], None]] = {c.name: partial(take, c) for c in contenders(result)}
+    turns[CALL] = lambda: result.row(CALL).add(STEP, call())
+    rounds(result, ROUNDS, turns)
+    result.notes.append("Where the time goes: the profile, below")
     return result
 
 

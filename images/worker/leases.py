@@ -56,7 +56,9 @@ class Leases:
             self._turned_at = time.monotonic()
             self._pulse = asyncio.create_task(self._turn())
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=lambda: asyncio.run(self._renew()), name="leases", daemon=True)
+            self._thread = threading.Thread(
+                target=lambda: asyncio.run(self._renew()), name="leases", daemon=True
+            )
             self._thread.start()
 
     def stop(self, task_id: str) -> None:
@@ -108,5 +110,7 @@ class Leases:
                     await sender.task_heartbeat(self._pid, tasks)
             except Exception as error:  # the next beat may get through
                 reason = str(error) or type(error).__name__
-                logger.warning("the leases could not be renewed", extra={"leases": len(tasks), "reason": reason})
+                logger.warning(
+                    "the leases could not be renewed", extra={"leases": len(tasks), "reason": reason}
+                )
         await network.stop()

@@ -75,9 +75,8 @@ class Storage:
             if code in _PASSING or status >= 500 or status in {0, 408, 429}:
                 raise Transient("storage_unavailable", f"S3 cannot serve {what} now ({code}).") from None
             raise Permanent("document_not_readable", f"S3 refuses {what}: {error}") from None
-        except (BotoCoreError, S3UploadFailedError, OSError) as error:
-            if isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)):
-                raise
+        # Some of botocore's are an OSError as well, and none of Python's own for connections: its time-outs, for two.
+        except (BotoCoreError, S3UploadFailedError, ConnectionError, TimeoutError) as error:
             raise Transient("storage_unavailable", f"S3 cannot serve {what} now: {error}") from None
 
     async def size(self, bucket: str, key: str) -> tuple[int, str]:

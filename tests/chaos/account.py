@@ -181,7 +181,8 @@ class Account:
             body = self.bodies[job_id]
             wanted = [*STEPS[:3], *(["await_approval"] if body.get("requiresApproval") else []), *STEPS[3:]]
             if seen["status"] != "done" or [step["name"] for step in seen["steps"]] != wanted:
-                self.errors.append(f"{job_id} is {seen['status']}: {json.dumps(seen)[:600]}")
+                said = [line for line in self.stack.logs("worker").splitlines() if job_id in line]
+                self.errors.append(f"{job_id} is {seen['status']}: {json.dumps(seen)}; its workers: {said}")
                 continue
             if {step["state"] for step in seen["steps"]} != {"done"}:
                 self.errors.append(f"{job_id} is done, its steps are not: {seen['steps']}")

@@ -65,7 +65,7 @@ def test_storm(make_stack: MakeStack) -> None:
         for task in others:
             task.result()
     account.check(ended)
-    assert account.errors == []
+    assert not account.errors, "\n".join(account.errors)
     assert len(account.bodies) == len(ended) == JOBS
     last = max(map(ended_at, ended.values())) - calm
     rerun = again(ended)

@@ -120,7 +120,9 @@ class Stack:
         self.remove()
 
     def remove(self) -> None:
-        """Take it down with its volumes, whatever state it is in."""
+        """Take it down with its volumes, whatever state it is in; again is nothing."""
+        if not Path(self._folder.name).exists():
+            return
         # A paused container can neither be stopped nor removed.
         self.unpause_all()
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "2")

@@ -50,9 +50,7 @@ def test_running_jobs_go_on_in_another_clone(
     for folder in crashes:
         folder.mkdir()
         open_folder(folder)
-    settings, elsewhere = (
-        {"COMPOSE_FILE": COMPOSE_FILE, "CRASH_FOLDER": str(f)} | store for f in crashes
-    )
+    settings, elsewhere = ({"COMPOSE_FILE": COMPOSE_FILE, "CRASH_FOLDER": str(f)} | store for f in crashes)
     up = here.make("up", **settings)
     assert up.returncode == 0, up.stdout
     client = api(here, **settings)

@@ -1,0 +1,138 @@
+"""Where the time goes: the hot paths of gateway, function, server and worker, sampled while they are busy."""
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from bench.core.containers import PREFIX, RUN, Container, container, docker
+from bench.core.machine import ROOT
+from bench.core.result import Result
+from bench.core.stacks import stack
+from bench.measures.loads import build_peers, resonate
+from bench.measures.submit import many, submitting
+
+SECONDS = 8
+SHARE = "share of its samples"
+PICTURES: list[str] = []
+#: Functions of a process that are told.
+TOP = 10
+SAMPLER = ROOT / "bench" / "load" / "sample.py"
+LOAD = ROOT / "bench" / "load" / "resonate.py"
+#: A process's parts, by the files its innermost frame may be in: the first that fits. What fits none is the rest.
+PARTS = {
+    "SQLite, sync": r"embedded_server/(store|state/)",
+    "the server's own code": r"embedded_server/",
+    "the SDK": r"resonate/",
+    "the gateway's own code": r"gateway/|shared/",
+    "the function's own code": r"lambda_function|jobs\.py|promises\.py|events\.py|contract|states\.py|sandbox",
+    "Powertools, pydantic": r"aws_lambda_powertools|pydantic",
+    "HTTP": r"aiohttp|http/|httptools|urllib|yarl|multidict|awslambdaric",
+    "event loop": r"asyncio|selectors|uvloop",
+    "JSON": r"json/|msgspec",
+    "logging": r"logging/",
+}
+
+
+def measure() -> Result:
+    if why := build_peers():
+        raise RuntimeError(why)
+    result = Result(
+        "profile",
+        "Where the time goes",
+        f"samples of a process that runs Python, 200 a second for {SECONDS} s while it is busy (py-spy in a container "
+        "beside it); a sample counts for the part that its innermost frame is in. Server and worker: workflows of five "
+        "empty steps, 64 under way. Gateway, its environment and the function: 16 clients submit",
+        "%",
+    )
+    result.look()
+    with resonate(f"{PREFIX}/server-embedded") as server, working(server) as worker:
+        take(result, "server", server, "embedded_server")
+        take(result, "worker", worker, "resonate.py")
+    result.look()
+    with stack(LAMBDA_CONCURRENCY="1", LAMBDA_BURST_SECONDS="20") as running:
+        running.stop("worker")
+        with busy(partial(many, partial(submitting, int(running.settings["API_PORT"])), 400)):
+            for service, word in (("gateway", "gateway"), ("lambda", "sandbox"), ("lambda", "awslambdaric")):
+                (found,) = running.containers(service)
+                take(
+                    result,
+                    {"sandbox": "environment", "awslambdaric": "function"}.get(word, word),
+                    Container(found),
+                    word,
+                )
+    result.look()
+    return result
+
+
+@contextmanager
+def working(server: Container) -> Iterator[Container]:
+    """A worker that has more to do than it will be watched for."""
+    options = (
+        *("--init", "--network", f"container:{server.name}", "--entrypoint", "python"),
+        *("--volume", f"{LOAD}:/resonate.py:ro"),
+    )
+    load = ("/resonate.py", "http://127.0.0.1:8001", "1000", "64", "1000", "5")
+    with container(f"{PREFIX}/worker", *options, command=load) as worker:
+        yield worker
+
+
+@contextmanager
+def busy(work: Callable[[], object]) -> Iterator[None]:
+    """Does the work again and again meanwhile."""
+    over = threading.Event()
+
+    def again() -> None:
+        while not over.is_set():
+            work()
+
+    thread = threading.Thread(target=again, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(60)
+
+
+def take(result: Result, name: str, process: Container, word: str) -> None:
+    """Sample one process; its parts as rows, its dearest functions as a note."""
+    stacks = sample(process, word)
+    total = sum(stacks.values())
+    parts, functions = Counter[str](), Counter[str]()
+    for frames, count in stacks.items():
+        inner = frames.rpartition(";")[2]
+        part = next((part for part, files in PARTS.items() if re.search(files, inner)), "the rest")
+        parts[part] += count
+        functions[re.sub(r":\d+\)$", ")", inner)] += count
+    for part, count in parts.most_common():
+        if count * 100 >= total:
+            result.row(f"{name}: {part}").add(SHARE, count * 100 / total)
+    top = ", ".join(
+        f"{function} {count * 100 / total:.0f} %" for function, count in functions.most_common(TOP)
+    )
+    result.notes.append(f"{name}, {total} samples: {top}")
+
+
+def sample(process: Container, word: str) -> Counter[str]:
+    """Folded stacks, and how often each was seen."""
+    name = f"{RUN}-sampler"
+    try:
+        said = docker(
+            "run", "--rm", "--interactive", "--name", name, "--user", "0", "--cap-add", "SYS_PTRACE",
+            "--pid", f"container:{process.name}", "--network", "none", "--volume", f"{SAMPLER}:/sample.py:ro",
+            f"{PREFIX}/bench-peers", "python", "/sample.py", str(SECONDS), word,
+        )  # fmt: skip
+    except BaseException:
+        Container(name).remove()
+        raise
+    seen = Counter[str]()
+    for line in said.splitlines():
+        frames, _, count = line.rpartition(" ")
+        if frames and count.isdigit():
+            seen[frames] += int(count)
+    if not seen:
+        raise RuntimeError(f"no sample of {word} in {process.name}")
+    return seen

@@ -1,0 +1,112 @@
+"""S3 that remembers against plain LocalStack: the same image twice, once without the plugin."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+from bench.core.containers import PREFIX, docker
+from bench.core.result import OURS, Result
+from bench.core.s3 import S3, s3
+from harness.stack import found_on_this_machine
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3")) * 4
+OBJECTS = int(os.environ.get("BENCH_OBJECTS", "100000"))
+SMALL, LARGE = os.urandom(4 * 1024), os.urandom(50 * 1024 * 1024)
+PLAIN, DURABLE = "LocalStack as it is", f"{OURS}, S3"
+PUT = "put 4 KiB"
+PICTURES = [PUT]
+#: What is timed: a column; how many in a row; how many times plain LocalStack's it may take; the request.
+WORKS: list[tuple[str, int, float, Callable[[S3, int], object]]] = [
+    (PUT, 50, 1.3, lambda s3, n: s3.bare("PUT", f"/bench/bare/{n}", SMALL)),
+    ("get 4 KiB", 50, 1.3, lambda s3, n: s3.bare("GET", f"/bench/bare/{n}")),
+    ("put 4 KiB, boto3", 25, 1.3, lambda s3, n: s3.client.put_object(Bucket="bench", Key=f"b/{n}", Body=SMALL)),
+    ("get 4 KiB, boto3", 25, 1.3, lambda s3, n: s3.client.get_object(Bucket="bench", Key=f"b/{n}")["Body"].read()),
+    ("put 50 MiB", 1, 1.1, lambda s3, n: s3.client.put_object(Bucket="bench", Key=f"l/{n % 2}", Body=LARGE)),
+    ("get 50 MiB", 1, 1.1, lambda s3, _: s3.client.get_object(Bucket="bench", Key="l/0")["Body"].read()),
+]  # fmt: skip
+#: As the ledger's log takes a small put: some pages over what is there already, and a sync.
+SYNC = """
+import os, statistics, time
+path = "/data/sync-alone"
+descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+os.write(descriptor, bytes(16384 * 200)); os.fsync(descriptor)
+taken = []
+for number in range(400):
+    begun = time.perf_counter()
+    os.pwrite(descriptor, os.urandom(16384), 16384 * (number % 200))
+    os.fdatasync(descriptor)
+    taken.append(time.perf_counter() - begun)
+os.unlink(path)
+print(statistics.median(taken) * 1000)
+"""
+
+
+def measure() -> Result:
+    result = Result(
+        "s3",
+        "S3 that remembers",
+        "a request on a kept connection until the whole answer is there (bare HTTP; boto3 where it says so and for 50 MiB); "
+        "each round's median. A put of ours is on the disk when it is answered, one of plain LocalStack is in memory",
+        "ms",
+        base=PLAIN,
+    )
+    image = f"{PREFIX}/localstack-{found_on_this_machine()['LOCALSTACK_TARGET']}"
+    with s3(image, "default") as plain, s3(image, "durable") as durable:
+        both = {PLAIN: plain, DURABLE: durable}
+        for name, count, _, work in WORKS:
+            for one in both.values():
+                block(one, 0, min(count, 20), work)
+            result.look()
+            for turn in range(ROUNDS):
+                for who in list(both) if turn % 2 else list(reversed(both)):
+                    result.row(who).add(name, block(both[who], turn * count, count, work))
+        judge(result, float(docker("exec", durable.container.name, "python", "-c", SYNC)))
+        if OBJECTS:
+            grow(result, durable)
+    return result
+
+
+def block(one: S3, first: int, count: int, work: Callable[[S3, int], object]) -> float:
+    """The median of so many in a row, in ms."""
+    taken = []
+    for number in range(first, first + count):
+        begun = time.perf_counter()
+        work(one, number)
+        taken.append((time.perf_counter() - begun) * 1000)
+    return statistics.median(taken)
+
+
+def judge(result: Result, sync: float) -> None:
+    """Whether each stays within its limit, and what the sync alone is of a put."""
+    plain, ours = result.row(PLAIN), result.row(DURABLE)
+    for name, _, limit, _ in WORKS:
+        ratio = ours.median(name) / plain.median(name)
+        result.aim(f"{name}: at most {limit} times plain LocalStack's: {ratio:.2f} times", ratio <= limit)
+    without = (ours.median(PUT) - sync) / plain.median(PUT)
+    result.notes.append(
+        f"One sync of that disk alone takes {sync:.2f} ms: {PUT} is {without:.2f} times plain LocalStack's without it"
+    )
+
+
+def grow(result: Result, ours: S3) -> None:
+    """Puts beside few objects and beside many, and the start with many."""
+    ours.client.create_bucket(Bucket="full")
+    begun = time.monotonic()
+    ours.fill("full", os.urandom(1024), OBJECTS)
+    speed = OBJECTS / (time.monotonic() - begun)
+    taken: dict[str, list[float]] = {"bench": [], "full": []}
+    for turn in range(10):
+        for bucket, times in taken.items():
+            times.append(block(ours, turn * 50, 50, putting(bucket)))
+    ratio = statistics.median(taken["full"]) / statistics.median(taken["bench"])
+    started = ours.restart()
+    result.look()
+    result.notes.append(
+        f"{OBJECTS:,} objects put over 4 connections: {speed:.0f}/s; a put beside them takes {ratio:.2f} times one alone"
+    )
+    result.aim(f"start after kill -9 with {OBJECTS:,} objects: at most 5 s: {started:.1f} s", started <= 5)
+
+
+def putting(bucket: str) -> Callable[[S3, int], object]:
+    return lambda one, n: one.bare("PUT", f"/{bucket}/new/{n}", SMALL)

@@ -1,0 +1,107 @@
+"""S3's errors, sorted into what may pass and what will not."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import botocore.exceptions
+import pytest
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import ClientError
+
+from storage import Storage
+from trouble import Permanent, Transient
+
+URL = {"endpoint_url": "http://localstack:4566"}
+
+
+@pytest.fixture
+def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    made = Storage(2)
+    yield made
+    made.close()
+
+
+async def met(storage: Storage, error: Exception) -> Exception:
+    """What a step sees of an error of boto3's."""
+
+    def call() -> None:
+        raise error
+
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is the question
+        await storage._call("document_not_found", call, "s3://b/k")
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        # These are OSErrors as well, by the requests library's exceptions that they also are.
+        botocore.exceptions.ConnectTimeoutError(**URL),
+        botocore.exceptions.ReadTimeoutError(**URL),
+        botocore.exceptions.ProxyConnectionError(proxy_url="http://proxy"),
+        botocore.exceptions.SSLError(error="broken", **URL),
+        # These are not.
+        botocore.exceptions.EndpointConnectionError(**URL),
+        botocore.exceptions.ConnectionClosedError(**URL),
+        botocore.exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2),
+        botocore.exceptions.ResponseStreamingError(error="cut"),
+        S3UploadFailedError("cut"),
+        ConnectionResetError("cut"),
+        TimeoutError("slow"),
+        ClientError(
+            {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "PutObject"
+        ),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_what_may_pass_is_tried_again(storage: Storage, error: Exception) -> None:
+    seen = await met(storage, error)
+    assert isinstance(seen, Transient)
+    assert seen.code == "storage_unavailable"
+    assert seen.most is None
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "told"),
+    [
+        ("NoSuchKey", 404, "document_not_found"),
+        ("404", 404, "document_not_found"),
+        ("AccessDenied", 403, "document_not_readable"),
+        ("InvalidRequest", 400, "document_not_readable"),
+    ],
+)
+async def test_what_will_not_pass_ends_the_job(storage: Storage, code: str, status: int, told: str) -> None:
+    answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    seen = await met(storage, ClientError(answer, "GetObject"))  # type: ignore[arg-type]
+    assert isinstance(seen, Permanent)
+    assert seen.code == told
+
+
+async def test_a_fault_of_this_machine_s_disk_is_none_of_s3_s(storage: Storage) -> None:
+    full = OSError(28, "No space left on device")
+    assert await met(storage, full) is full
+
+
+async def test_an_s3_that_takes_connections_and_says_nothing_is_tried_again(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the real client: a listener whose queue is full lets a connection time out."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        address = silent.getsockname()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{address[1]}")
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        real = Storage(1)
+        with pytest.raises(Transient, match="storage_unavailable"):
+            await real.fetch("b", "k", tmp_path / "x")
+        for filler in fillers:
+            filler.close()
+        real.close()
