@@ -9,10 +9,13 @@ left out. LocalStack, in the image this stack runs, has no CloudFormation.
 import ast
 import json
 import os
+import re
 import secrets
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -310,3 +313,31 @@ def test_storage_is_created_encrypted_and_takes_documents(aws: Any) -> None:
     # AND a document goes in and out
     s3.put_object(Bucket=outputs["Documents"], Key="a.pdf", Body=b"%PDF-")
     assert s3.get_object(Bucket=outputs["Documents"], Key="a.pdf")["Body"].read() == b"%PDF-"
+
+
+@pytest.mark.skipif(
+    shutil.which("aws") is None, reason="the AWS CLI is not on this machine: docs.aws.amazon.com/cli"
+)
+def test_packaging_uploads_every_template_and_both_definitions(aws: Any, tmp_path: Path) -> None:
+    """The command of deploy/stack.sh, by the real AWS CLI."""
+    subprocess.run(["make", "package"], cwd=ROOT, capture_output=True, check=True)
+    s3, bucket, packaged = aws("s3"), f"packages-{secrets.token_hex(3)}", tmp_path / "packaged.yaml"
+    s3.create_bucket(Bucket=bucket)
+    subprocess.run(
+        ["aws", "cloudformation", "package", "--template-file", "deploy/template.yaml", "--s3-bucket", bucket,
+         "--s3-prefix", "jobs", "--output-template-file", str(packaged)],
+        cwd=ROOT, capture_output=True, check=True,
+        env=os.environ | {"AWS_ENDPOINT_URL": s3.meta.endpoint_url, "AWS_DEFAULT_REGION": REGION,
+                          "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"},
+    )  # fmt: skip
+
+    def uploaded(key: str) -> str:
+        return str(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode())
+
+    nested = [uploaded(key) for key in re.findall(rf"TemplateURL: \S+/{bucket}/(\S+)", packaged.read_text())]
+    assert len(nested) == 6  # the workers' twice
+    (api,) = (template for template in nested if "AWS::ApiGatewayV2::Api" in template)
+    definitions = [uploaded(key) for key in re.findall(rf"Location: s3://{bucket}/(\S+)", api)]
+    assert [json.loads(text) for text in definitions] == [
+        json.loads((ROOT / "dist" / name).read_text()) for name in ("openapi-jwt.json", "openapi.json")
+    ]
