@@ -202,7 +202,9 @@ def sam() -> Iterator[int]:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder, "Dockerfile")
         made.write_text(
-            f'FROM {PREFIX}/lambda-image\nCOPY echo.py /var/task/\nENTRYPOINT ["python", "-m", "awslambdaric"]\n'
+            # SAM puts its emulator into it, which takes root.
+            f"FROM {PREFIX}/lambda-image\nUSER root\nCOPY echo.py /var/task/\n"
+            'ENTRYPOINT ["python", "-m", "awslambdaric"]\n'
             'CMD ["echo.handler"]\n'
         )
         Path(folder, "echo.py").write_bytes(ECHO.read_bytes())
@@ -236,7 +238,8 @@ def sam() -> Iterator[int]:
                 "ps", "--all", "--quiet", "--filter", f"ancestor={image}:rapid-{machine}"
             ).split():
                 Container(name).remove()
-            left = docker("images", "--quiet", image).split()
+            # By their names: what SAM left of a failed build hangs on their numbers.
+            left = docker("images", "--format", "{{.Repository}}:{{.Tag}}", image).split()
             if left:
                 docker("image", "rm", "--force", *left)
 
