@@ -152,20 +152,28 @@ def build_peers() -> str:
 
 def build_postgres() -> str:
     """Build PostgreSQL's image where there is none, as RESONATE_STORE=postgres has it; why that cannot be, or nothing."""
-    if any(present(f"{PREFIX}/postgres-{kind}") for kind in ("official", "packages")):
+    kinds = ("official", "packages")
+    if any(present(f"{PREFIX}/postgres-{kind}") for kind in kinds):
         return ""
-    return _tried(
-        ["docker", "compose", "build", "--quiet", "postgres"], "PostgreSQL's image could not be built"
-    )
+    why = ""
+    for kind in kinds:
+        why = _tried(
+            ["docker", "compose", "build", "--quiet", "postgres"],
+            "PostgreSQL's image could not be built",
+            POSTGRES_TARGET=kind,
+        )
+        if not why:
+            break
+    return why
 
 
-def _tried(command: list[str], what: str) -> str:
+def _tried(command: list[str], what: str, **settings: str) -> str:
     done = subprocess.run(
         command,
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"STACK_IMAGES": PREFIX},
+        env=os.environ | {"STACK_IMAGES": PREFIX} | settings,
     )
     return "" if done.returncode == 0 else f"{what}: {done.stderr.strip()[-200:]}"

@@ -50,7 +50,7 @@ def measure() -> Result:
     result.look()
     with resonate(f"{PREFIX}/server-embedded") as server, working(server) as worker:
         take(result, "server", server, "embedded_server")
-        take(result, "worker", worker, "resonate.py")
+        take(result, "worker", worker, "load.py")
     result.look()
     with stack(LAMBDA_CONCURRENCY="1", LAMBDA_BURST_SECONDS="20") as running:
         running.stop("worker")
@@ -72,9 +72,9 @@ def working(server: Container) -> Iterator[Container]:
     """A worker that has more to do than it will be watched for."""
     options = (
         *("--init", "--network", f"container:{server.name}", "--entrypoint", "python"),
-        *("--volume", f"{LOAD}:/resonate.py:ro"),
+        *("--volume", f"{LOAD}:/load.py:ro"),
     )
-    load = ("/resonate.py", "http://127.0.0.1:8001", "1000", "64", "1000", "5")
+    load = ("/load.py", "http://127.0.0.1:8001", "1000", "64", "1000", "5")
     with container(f"{PREFIX}/worker", *options, command=load) as worker:
         yield worker
 

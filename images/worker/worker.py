@@ -75,6 +75,8 @@ async def run(settings: Settings) -> None:
         },
     )
 
+    # Work that is offered meanwhile begins; only a step that needs S3 waits.
+    await tools.storage.open()
     await stop.wait()
     # First deaf, so that nothing new comes; then the tasks back, so that another worker goes on at once.
     health.cancel()

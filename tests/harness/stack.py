@@ -188,6 +188,9 @@ class Stack:
     def unpause(self, service: str) -> None:
         docker("unpause", *self.containers(service))
 
+    def pause_all(self) -> None:
+        docker("pause", *self.containers())
+
     def unpause_all(self) -> None:
         for container in self.containers():
             subprocess.run(["docker", "unpause", container], capture_output=True, check=False)

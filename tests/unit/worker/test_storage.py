@@ -28,7 +28,7 @@ def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
 async def met(storage: Storage, error: Exception) -> Exception:
     """What a step sees of an error of boto3's."""
 
-    def call() -> None:
+    def call(_: object) -> None:
         raise error
 
     with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is the question

@@ -1,0 +1,69 @@
+"""The S3 client, and its errors sorted into what may pass and what will not.
+
+Apart from storage.py because boto3 is slow to load: a worker that starts again takes up its jobs meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+from boto3.exceptions import S3UploadFailedError
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from trouble import Permanent, Transient, Trouble
+
+_MISSING = {"NoSuchKey", "NoSuchBucket", "404", "NotFound", "NoSuchVersion"}
+_REFUSED = {
+    "AccessDenied",
+    "403",
+    "Forbidden",
+    "AllAccessDisabled",
+    "InvalidObjectState",
+    "InvalidBucketName",
+}
+_PASSING = {
+    "SlowDown",
+    "InternalError",
+    "ServiceUnavailable",
+    "RequestTimeout",
+    "503",
+    "500",
+    "ThrottlingException",
+}
+
+
+def client(connections: int) -> Any:
+    """A client for so many threads. Raises botocore's errors where it is not configured."""
+    return boto3.client(
+        "s3",
+        config=Config(
+            connect_timeout=3,
+            read_timeout=30,
+            retries={"mode": "standard", "total_max_attempts": 2},
+            max_pool_connections=connections,
+            s3={"addressing_style": "path"},
+        ),
+    )
+
+
+def trouble(error: Exception, missing: str, what: str) -> Trouble | None:
+    """What a step is told of an error met on `what`; None where S3 has no part in it.
+
+    `missing` is the code when the object is not there.
+    """
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if code in _MISSING:
+            return Permanent(missing, f"{what} does not exist ({code}).")
+        if code in _REFUSED or status == 403:
+            return Permanent("document_not_readable", f"S3 refuses access to {what} ({code}).")
+        if code in _PASSING or status >= 500 or status in {0, 408, 429}:
+            return Transient("storage_unavailable", f"S3 cannot serve {what} now ({code}).")
+        return Permanent("document_not_readable", f"S3 refuses {what}: {error}")
+    # Some of botocore's are an OSError as well, and none of Python's own for connections: its time-outs, for two.
+    if isinstance(error, BotoCoreError | S3UploadFailedError | ConnectionError | TimeoutError):
+        return Transient("storage_unavailable", f"S3 cannot serve {what} now: {error}")
+    return None
