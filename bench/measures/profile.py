@@ -55,11 +55,11 @@ def measure() -> Result:
     with stack(LAMBDA_CONCURRENCY="1", LAMBDA_BURST_SECONDS="20") as running:
         running.stop("worker")
         with busy(partial(many, partial(submitting, int(running.settings["API_PORT"])), 400)):
-            for service, word in (("gateway", "gateway"), ("lambda", "sandbox"), ("lambda", "awslambdaric")):
+            for service, word in (("gateway", "gateway"), ("lambda", "sandbox"), ("lambda", "bootstrap.py")):
                 (found,) = running.containers(service)
                 take(
                     result,
-                    {"sandbox": "environment", "awslambdaric": "function"}.get(word, word),
+                    {"sandbox": "environment", "bootstrap.py": "function"}.get(word, word),
                     Container(found),
                     word,
                 )
