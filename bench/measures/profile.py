@@ -13,21 +13,28 @@ from bench.core.result import Result
 from bench.core.stacks import stack
 from bench.measures.loads import build_peers, resonate
 from bench.measures.submit import many, submitting
+from harness.waiting import wait_for
 
 SECONDS = 8
 SHARE = "share of its samples"
 PICTURES: list[str] = []
+#: Innermost frames of threads that wait, which py-spy takes for busy ones.
+WAITING = re.compile(
+    r"^(_worker \(concurrent/futures|Thread\.join \(threading|Condition\.wait \(threading|EpollSelector\.select )"
+)
 #: Functions of a process that are told.
 TOP = 10
 SAMPLER = ROOT / "bench" / "load" / "sample.py"
 LOAD = ROOT / "bench" / "load" / "resonate.py"
 #: A process's parts, by the files its innermost frame may be in: the first that fits. What fits none is the rest.
 PARTS = {
+    "socket calls": r"^_SelectorSocketTransport\b",
     "SQLite, sync": r"embedded_server/(store|state/)",
     "the server's own code": r"embedded_server/",
     "the SDK": r"resonate/",
     "the gateway's own code": r"gateway/|shared/",
-    "the function's own code": r"lambda_function|jobs\.py|promises\.py|events\.py|contract|states\.py|sandbox",
+    "the environment's own code": r"sandbox/",
+    "the function's own code": r"\((lambda_function|jobs|promises|events|states)\.py|contract/",
     "Powertools, pydantic": r"aws_lambda_powertools|pydantic",
     "HTTP": r"aiohttp|http/|httptools|urllib|yarl|multidict|awslambdaric",
     "event loop": r"asyncio|selectors|uvloop",
@@ -42,8 +49,8 @@ def measure() -> Result:
     result = Result(
         "profile",
         "Where the time goes",
-        f"samples of a process that runs Python, 200 a second for {SECONDS} s while it is busy (py-spy in a container "
-        "beside it); a sample counts for the part that its innermost frame is in. Server and worker: workflows of five "
+        f"samples of a process that runs Python, 200 a second for {SECONDS} s while it is busy (py-spy from "
+        "outside its container, which would else see another process in it); a sample counts for the part that its innermost frame is in. Server and worker: workflows of five "
         "empty steps, 64 under way. Gateway, its environment and the function: 16 clients submit",
         "%",
     )
@@ -117,13 +124,13 @@ def take(result: Result, name: str, process: Container, word: str) -> None:
 
 
 def sample(process: Container, word: str) -> Counter[str]:
-    """Folded stacks, and how often each was seen."""
-    name = f"{RUN}-sampler"
+    """Folded stacks, and how often each was seen; without those that wait."""
+    name, number = f"{RUN}-sampler", pid(process, word)
     try:
         said = docker(
             "run", "--rm", "--interactive", "--name", name, "--user", "0", "--cap-add", "SYS_PTRACE",
-            "--pid", f"container:{process.name}", "--network", "none", "--volume", f"{SAMPLER}:/sample.py:ro",
-            f"{PREFIX}/bench-peers", "python", "/sample.py", str(SECONDS), word,
+            "--pid", "host", "--network", "none", "--volume", f"{SAMPLER}:/sample.py:ro",
+            f"{PREFIX}/bench-peers", "python", "/sample.py", str(SECONDS), str(number),
         )  # fmt: skip
     except BaseException:
         Container(name).remove()
@@ -131,8 +138,19 @@ def sample(process: Container, word: str) -> Counter[str]:
     seen = Counter[str]()
     for line in said.splitlines():
         frames, _, count = line.rpartition(" ")
-        if frames and count.isdigit():
+        if frames and count.isdigit() and not WAITING.match(frames.rpartition(";")[2]):
             seen[frames] += int(count)
     if not seen:
         raise RuntimeError(f"no sample of {word} in {process.name}")
     return seen
+
+
+def pid(process: Container, word: str) -> int:
+    """The machine's number of the container's Python that has the word in its command line."""
+
+    def found() -> list[int]:
+        listed = (line.split() for line in docker("top", process.name, "-eo", "pid,args").splitlines()[1:])
+        return [int(n) for n, command, *words in listed if "python" in command and word in " ".join(words)]
+
+    wait_for(found, f"{word} to run in {process.name}", 20)
+    return max(found())
