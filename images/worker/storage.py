@@ -60,9 +60,7 @@ class Storage:
     async def size(self, bucket: str, key: str) -> tuple[int, str]:
         """Bytes and declared media type of an object."""
         what = f"s3://{bucket}/{key}"
-        head = await self._call(
-            "document_not_found", lambda s3: s3.head_object(Bucket=bucket, Key=key), what
-        )
+        head = await self._call("document_not_found", lambda s3: s3.head_object(Bucket=bucket, Key=key), what)
         return head["ContentLength"], head.get("ContentType", "")
 
     async def fetch(self, bucket: str, key: str, path: Path, *, missing: str = "checkpoint_lost") -> None:
@@ -102,7 +100,8 @@ class Storage:
         """Read a small object, or None where there is none."""
 
         def read(s3: Any) -> bytes:
-            return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            return body
 
         try:
             found: dict[str, Any] = json.loads(
