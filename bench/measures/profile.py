@@ -51,7 +51,8 @@ def measure() -> Result:
         "Where the time goes",
         f"samples of a process that runs Python, 200 a second for {SECONDS} s while it is busy (py-spy from "
         "outside its container, which would else see another process in it); a sample counts for the part that its "
-        "innermost frame is in. Server and worker: workflows of five empty steps, 64 under way. Gateway, its environment and the function: 16 clients submit",
+        "innermost frame is in. Server and worker: workflows of five empty steps, 64 under way. Gateway, its environment "
+        "and the function: 16 clients submit",
         "%",
     )
     result.look()
