@@ -9,7 +9,6 @@ for each job by its nature, the server's disk, S3's disk and S3's memory, is hel
 second half than in the first. Latency: the last quarter's median against that of the quarter before.
 """
 
-import json
 import os
 import random
 import statistics
@@ -41,6 +40,8 @@ S3_MEMORY_KB_A_JOB = 60.0
 #: Disk a job in the second half, against the first; latency of the last quarter, against the one before.
 DISK_RATIO = 1.25
 LATENCY_RATIO = 1.5
+#: Of cgroup v1 and v2, as a container sees its own.
+MEMORY_FILES = ("/sys/fs/cgroup/memory/memory.stat", "/sys/fs/cgroup/memory.stat")
 #: Services that write to a volume.
 VOLUMES = ("gateway", "server", "localstack")
 
@@ -119,14 +120,10 @@ class Gauges:
         self.jobs = Series()
 
     def sample(self, at: float, jobs: int) -> None:
-        command = ["docker", "stats", "--no-stream", "--no-trunc", "--format", "{{json .}}", *self.service]
-        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
         memory = dict.fromkeys(SERVICES, 0.0)
-        for line in lines:
-            seen = json.loads(line)
-            memory[self.service[seen["ID"]]] += megabytes(seen["MemUsage"].partition(" / ")[0])
         descriptors = dict.fromkeys(SERVICES, 0.0)
         for container, service in self.service.items():
+            memory[service] += held(inside(container, f"cat {' '.join(MEMORY_FILES)} 2>/dev/null"))
             descriptors[service] += float(inside(container, "ls -d /proc/[0-9]*/fd/* 2>/dev/null | wc -l"))
             if service in VOLUMES:
                 self.disk[service].points.append((at, float(inside(container, "du -sk /data").split()[0])))
@@ -207,9 +204,12 @@ def inside(container: str, command: str) -> str:
     return done.stdout.strip()
 
 
-def megabytes(text: str) -> float:
-    """`12.3MiB` as docker stats writes it, in MB."""
-    for unit, size in (("GiB", 1073.741824), ("MiB", 1.048576), ("KiB", 0.001024), ("B", 1e-6)):
-        if text.endswith(unit):
-            return float(text.removesuffix(unit)) * size
-    raise ValueError(f"{text!r} is no size")
+def held(stat: str) -> float:
+    """What a container's processes and its tmpfs hold, in MB, from its memory.stat.
+
+    Not the files of a volume that the kernel keeps in memory besides: `docker stats` counts those in use among them, and
+    they grow with the disk.
+    """
+    known = dict(line.split() for line in stat.splitlines())
+    names = ("total_rss", "total_shmem") if "total_rss" in known else ("anon", "shmem")
+    return sum(float(known.get(name, 0)) for name in names) / 1e6
