@@ -75,9 +75,12 @@ async def run(settings: Settings) -> None:
         },
     )
 
-    # Work that is offered meanwhile begins; only a step that needs S3 waits.
-    await tools.storage.open()
-    await stop.wait()
+    # Work that is offered while S3's client is made begins; only a step that needs it waits.
+    opened, stopped = asyncio.create_task(tools.storage.open()), asyncio.create_task(stop.wait())
+    await asyncio.wait({opened, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if opened.done():
+        opened.result()
+    await stopped
     # First deaf, so that nothing new comes; then the tasks back, so that another worker goes on at once.
     health.cancel()
     resonate.take_no_more()
