@@ -153,5 +153,4 @@ def pid(process: Container, word: str) -> int:
         listed = (line.split() for line in docker("top", process.name, "-eo", "pid,args").splitlines()[1:])
         return [int(n) for n, command, *words in listed if "python" in command and word in " ".join(words)]
 
-    wait_for(found, f"{word} to run in {process.name}", 20)
-    return max(found())
+    return max(wait_for(found, f"{word} to run in {process.name}", 20))
