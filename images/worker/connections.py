@@ -68,6 +68,10 @@ class Client(Resonate):
         """Begin none of what is offered from now on, nor of what waits for a place."""
         self._offers.close()
 
+    def taking_up(self) -> set[str]:
+        """The tasks that are begun, those included that the server has not granted yet."""
+        return self._offers.begun
+
     async def _take_up(self, offer: Offer) -> None:
         try:
             await self._bounded_execute(self._core.on_message(offer.task_id, offer.version))

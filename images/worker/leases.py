@@ -23,6 +23,8 @@ logger = logging.getLogger("worker.leases")
 #: Seconds the worker's loop may stand still and keep its leases. A worker that hangs for longer hangs for ever, and
 #: another one shall have its jobs.
 HUNG_SECONDS = 30.0
+#: Seconds a worker that stops waits for the answer to what it has just asked for.
+ASKING_SECONDS = 1.0
 
 
 class Leases:
@@ -70,8 +72,14 @@ class Leases:
         if self._pulse is not None:
             self._pulse.cancel()
 
-    async def give_back(self) -> int:
-        """Release every task held, so that another worker takes it over now. Returns how many."""
+    async def give_back(self, taking_up: Callable[[], set[str]] = set) -> int:
+        """Release every task held, so that another worker takes it over now. Returns how many.
+
+        `taking_up` says which tasks are begun: one that is asked for and granted a moment later is released as well.
+        """
+        until = time.monotonic() + ASKING_SECONDS
+        while taking_up() - self._held.keys() and time.monotonic() < until:  # noqa: ASYNC110 - the SDK tells nobody
+            await asyncio.sleep(0.01)
         held, self._held = self._held, {}
         sender = self._sender
         if sender is None:

@@ -49,6 +49,11 @@ class Offers:
         self._under_way.discard(offer)
         self._fill()
 
+    @property
+    def begun(self) -> set[str]:
+        """The tasks under way, held or asked for."""
+        return {offer.task_id for offer in self._under_way}
+
     def close(self) -> None:
         """Begin nothing more."""
         self._places = 0

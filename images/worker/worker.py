@@ -87,7 +87,7 @@ async def run(settings: Settings) -> None:
     await inbox.stop()
     given_back = 0
     with contextlib.suppress(TimeoutError):
-        given_back = await asyncio.wait_for(leases.give_back(), settings.stop_seconds)
+        given_back = await asyncio.wait_for(leases.give_back(resonate.taking_up), settings.stop_seconds)
     logger.info("worker stopped", extra={"given_back": given_back})
     await tools.close()
 

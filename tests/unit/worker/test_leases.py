@@ -1,5 +1,6 @@
 """Leases are renewed whatever the worker's loop does, unless it hangs."""
 
+import asyncio
 import json
 import logging
 import threading
@@ -118,3 +119,36 @@ async def test_what_is_given_back_is_not_renewed(server: Server, held: Leases) -
     held.start("doc/b", 1)
     block_until(lambda: len(server.beats()) >= seen + 2, "beats of the other")
     assert server.beats()[-1] == [{"id": "doc/b", "version": 1}]
+
+
+class Releases:
+    """A sender that notes what is released."""
+
+    def __init__(self) -> None:
+        self.released: list[tuple[str, int]] = []
+
+    async def task_release(self, task_id: str, version: int) -> None:
+        self.released.append((task_id, version))
+
+
+async def test_a_task_granted_a_moment_after_the_stop_is_given_back_as_well() -> None:
+    held = Leases("pid", TTL, lambda: Requests("http://127.0.0.1:9"))
+    sender = Releases()
+    held.bind(sender)  # type: ignore[arg-type]
+    held.start("held", 3)
+    granted = asyncio.get_running_loop().call_later(0.1, held.start, "asked-for", 1)
+    assert await held.give_back(lambda: {"held", "asked-for"}) == 2
+    assert sender.released == [("held", 3), ("asked-for", 1)]
+    granted.cancel()
+    held.shutdown()
+
+
+async def test_what_is_never_granted_does_not_keep_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "ASKING_SECONDS", 0.05)
+    held = Leases("pid", TTL, lambda: Requests("http://127.0.0.1:9"))
+    sender = Releases()
+    held.bind(sender)  # type: ignore[arg-type]
+    held.start("held", 3)
+    assert await held.give_back(lambda: {"held", "asked-for"}) == 1
+    assert sender.released == [("held", 3)]
+    held.shutdown()
