@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Fills an embedded server's file with finished workflows, to see that history costs nothing. The server must be down.
+"""Fills an embedded server's file with workflows, to see what they cost it afterwards. The server must be down.
 
-Usage: server_fill.py FILE [PROMISES]     (default 1,000,000; a root and five steps each workflow)
+Usage: fill.py FILE JOBS done|open     done: a root and five steps, all over. open: three steps over, the root suspended on
+                                       a fourth that waits for a person, for ten years
 
 The file must exist: start and stop the server on it once. Its schema is the server's own.
 """
@@ -11,34 +12,49 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 
-ROOT = (
+PROMISE = (
     "INSERT INTO promises (id, state, param, value, tags, target, branch, timeout_at, created_at, settled_at, watched,"
-    " task_state, task_version) VALUES (?, 'resolved', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " task_state, task_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 AT = 1_790_000_000_000  # ms since 1970
+LATER = AT + 10 * 365 * 86_400_000
 VALUE = '{"data":"ImFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6Ig=="}'
+TARGET = "poll://any@worker"
+STEPS, DONE_OF_OPEN = 5, 3
 
 
-def rows(count: int) -> Iterator[tuple[object, ...]]:
-    for n in range(count):
-        job, step = divmod(n, 6)
+def rows(jobs: int, over: bool) -> Iterator[tuple[object, ...]]:
+    for job in range(jobs):
         root = f"doc/job-{job:08}"
         common = f'"resonate:branch":"{root}","resonate:origin":"{root}"'
-        if step == 0:
-            tags = f'{{{common},"resonate:target":"poll://any@worker"}}'
-            yield root, VALUE, VALUE, tags, "poll://any@worker", root, AT, AT, AT + 5, 1, "fulfilled", 1
+        tags = f'{{{common},"resonate:target":"{TARGET}"}}'
+        if over:
+            yield root, "resolved", VALUE, VALUE, tags, TARGET, root, AT, AT, AT + 5, 1, "fulfilled", 1
         else:
-            tags = f'{{{common},"resonate:parent":"{root}"}}'
-            yield f"{root}:{step}", "{}", VALUE, tags, None, root, AT, AT, AT + 5, 0, None, 0
+            yield root, "pending", VALUE, "{}", tags, TARGET, root, LATER, AT, None, 0, "suspended", 1
+        child = f'{{{common},"resonate:parent":"{root}"}}'
+        for step in range(1, STEPS + 1 if over else DONE_OF_OPEN + 1):
+            yield f"{root}:{step}", "resolved", "{}", VALUE, child, None, root, LATER, AT, AT + 5, 0, None, 0
+        if not over:
+            yield awaited(root), "pending", "{}", "{}", child, None, root, LATER, AT, None, 1, None, 0
+
+
+def awaited(root: str) -> str:
+    return f"{root}:{DONE_OF_OPEN + 1}"
 
 
 def main() -> None:
-    path = sys.argv[1]
-    count = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
+    path, jobs, over = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "done"
     with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous = OFF")
         db.execute("BEGIN")
-        db.executemany(ROOT, rows(count))
+        db.executemany(PROMISE, rows(jobs, over))
+        if not over:
+            roots = (f"doc/job-{job:08}" for job in range(jobs))
+            db.executemany(
+                "INSERT INTO callbacks (awaited, awaiter) VALUES (?, ?)",
+                ((awaited(root), root) for root in roots),
+            )
         db.execute("COMMIT")
 
 

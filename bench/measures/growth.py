@@ -18,10 +18,13 @@ from harness.waiting import wait_for
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 STORES = (10, 1_000, 100_000)
+#: Jobs that wait for a person.
+OPEN = 100_000
 WORKERS = (1, 2, 4)
 ENVIRONMENTS = (1, 4, 16)
 DOCUMENTS = 60
 EMPTY, REAL, SUBMIT = "empty jobs/s", "documents/s", "submissions/s"
+DISK, MEMORY = "store before, MB", "server's memory after, MB"
 PICTURES = [EMPTY, REAL, SUBMIT]
 #: Submissions a round.
 REQUESTS = 1000
@@ -32,19 +35,17 @@ def measure() -> Result:
     result = Result(
         "growth",
         "Growth",
-        f"jobs in the store: 1,000 workflows of five empty steps at once. Workers: {DOCUMENTS} real documents, from the "
-        f"first submission to the last end, the processors being shared by all of the stack. Environments: {CLIENTS} "
-        "clients that submit, no worker running",
+        "jobs in the store, all over or all waiting for a person: 1,000 workflows of five empty steps at once. Workers: "
+        f"{DOCUMENTS} real documents, from the first submission to the last end, the processors being shared by all of the "
+        f"stack. Environments: {CLIENTS} clients that submit, no worker running",
         "a second",
     )
 
-    def take(name: str, jobs: int) -> None:
-        result.row(name).add(EMPTY, filled(jobs))
-
     turns: dict[str, Callable[[], None]] = {}
-    for jobs in STORES:
-        name = f"{jobs:,} jobs in the store"
-        turns[name] = partial(take, name, jobs)
+    stores = {f"{jobs:,} jobs in the store": (jobs, "done") for jobs in STORES}
+    stores[waiting := f"{OPEN:,} jobs that wait"] = (OPEN, "open")
+    for name, store in stores.items():
+        turns[name] = partial(filled, result, name, *store)
     rounds(result, ROUNDS, turns, ours="")
     for workers in WORKERS:
         with stack(WORKER_REPLICAS=str(workers), LAMBDA_BURST_SECONDS="20") as running:
@@ -69,6 +70,8 @@ def measure() -> Result:
     result.aim(
         f"{STORES[-1]:,} jobs in the store as fast as {STORES[0]}: {much / few:.2f} times", much / few >= FLAT
     )
+    held = result.row(waiting).median(EMPTY)
+    result.aim(f"{waiting} beside: {held / few:.2f} times as fast", held / few >= FLAT)
     cores = os.cpu_count() or 1
     one, two = (result.row(plural(n, "worker")).median(REAL) for n in WORKERS[:2])
     result.notes.append(
@@ -81,26 +84,28 @@ def plural(count: int, what: str) -> str:
     return f"{count} {what}" + ("s" if count > 1 else "")
 
 
-def filled(jobs: int) -> float:
-    """Jobs a second on a store that holds so many finished ones."""
+def filled(result: Result, name: str, jobs: int, state: str) -> None:
+    """Jobs a second on a store that holds so many, done or open."""
+    row = result.row(name)
     volume, image = f"{RUN}-filled", f"{PREFIX}/server-embedded"
     mount = ("--volume", f"{volume}:/data")
     options = tuple(word for word in SERVER if word not in ("--volume", "/data"))
+    python = ("run", "--rm", "--interactive", *mount, "--entrypoint", "python", image, "-")
+    script = (ROOT / "bench" / "load" / "fill.py").read_text(encoding="utf-8")
     try:
         with container(image, *options, *mount) as server:  # makes the file
             until_healthy(server)
             docker("stop", server.name)
-        script = (ROOT / "bench" / "load" / "fill.py").read_text(encoding="utf-8")
-        docker(
-            "run", "--rm", "--interactive", *mount, "--entrypoint", "python", image, "-", "/data/resonate.db", str(jobs * 6),
-            stdin=script,
-        )  # fmt: skip
+        docker(*python, "/data/resonate.db", str(jobs), state, stdin=script)
+        size = docker(*python, stdin="import os; print(os.stat('/data/resonate.db').st_size)")
         with container(image, *options, *mount) as server:
             until_healthy(server)
             (batch,) = run(
                 f"{PREFIX}/worker", "resonate.py", "http://127.0.0.1:8001", (1000, 64, 1, 5), server
             )
-            return batch["jobs_per_second"]
+            row.add(EMPTY, batch["jobs_per_second"])
+            row.add(DISK, int(size) / 1e6)
+            row.add(MEMORY, server.memory() / 1e6)
     finally:
         docker("volume", "rm", "--force", volume)
 

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from chaos.report import STATE
+from harness.report import STATE
 
 
 def library() -> Path | None:

@@ -18,10 +18,10 @@ import pytest
 
 from chaos.account import Account
 from chaos.faketime import library, set_clock
-from chaos.report import SHORT
 from harness.clone import Clone
 from harness.fixtures import MakeClone, MakeStack
 from harness.jobs import accepted, job, status, step, submit, wait_until
+from harness.report import SHORT
 from harness.stack import Stack, docker, inspect
 from harness.waiting import wait_for
 from harness.world import FILES, World, open_folder

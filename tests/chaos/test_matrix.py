@@ -22,8 +22,8 @@ import pytest
 
 from chaos.account import STEPS, Account, last_end
 from chaos.faults import FAULTS, Fault
-from chaos.report import SHORT, circumstances, state_file, write
 from harness.fixtures import MakeStack
+from harness.report import SHORT, circumstances, state_file, write
 from harness.stack import SERVICES, Stack
 from harness.waiting import wait_for
 from harness.world import FILES, World, open_folder

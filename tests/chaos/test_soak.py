@@ -22,8 +22,8 @@ from itertools import combinations
 import pytest
 
 from chaos.account import Account
-from chaos.report import SHORT, circumstances, write
 from harness.fixtures import MakeStack
+from harness.report import SHORT, circumstances, write
 from harness.stack import SERVICES, Stack
 
 SEED = int(os.environ.get("CHAOS_SEED", "1"))

@@ -17,8 +17,8 @@ import pytest
 
 from chaos.account import Account, ended_at
 from chaos.faults import CUT, KILL, LOOP, PAUSE, STOP, Fault
-from chaos.report import SHORT, circumstances, write
 from harness.fixtures import MakeStack
+from harness.report import SHORT, circumstances, write
 from harness.stack import SERVICES, Stack
 from harness.waiting import wait_for
 from harness.world import FILES, World

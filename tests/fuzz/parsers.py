@@ -75,7 +75,7 @@ async def main(folder: str, count: int, seed: int) -> None:
                     failed.append({"why": outcome, "name": name, "data": base64.b64encode(data).decode()})
 
     await asyncio.gather(*(client() for _ in range(PARALLEL)))
-    print(json.dumps({"outcomes": outcomes, "failed": failed[:20]}))
+    print(json.dumps({"outcomes": outcomes, "failures": len(failed), "failed": failed[:20]}))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from fuzz.table import record
 from harness.jobs import accepted, wait_until
 from harness.stack import ROOT, Stack, docker, image, inspect
 
@@ -20,45 +21,19 @@ SEED = int(os.environ.get("FUZZ_SEED", "1"))
 
 @pytest.mark.timeout(7200)
 def test_a_damaged_document_is_text_or_a_documented_code() -> None:
+    tests, samples = ROOT / "tests" / "fuzz", ROOT / "localstack" / "samples"
+    closed = ["--network=none", "--read-only", "--tmpfs=/tmp:size=1g", "--cap-drop=ALL"]
+    mounted = [f"--volume={tests}:/fuzz:ro", f"--volume={samples}:/samples:ro", "--env=PYTHONPATH=/app:/fuzz"]
+    reader = ["--entrypoint=python", image("worker"), "/fuzz/parsers.py", "/samples", str(COUNT), str(SEED)]
     done = subprocess.run(
-        [
-            *(
-                "docker",
-                "run",
-                "--rm",
-                "--network",
-                "none",
-                "--read-only",
-                "--tmpfs",
-                "/tmp:size=1g",
-                "--cap-drop",
-                "ALL",
-            ),
-            *(
-                "--volume",
-                f"{ROOT}/tests/fuzz:/fuzz:ro",
-                "--volume",
-                f"{ROOT}/localstack/samples:/samples:ro",
-            ),
-            *(
-                "--env",
-                "PYTHONPATH=/app:/fuzz",
-                "--entrypoint",
-                "python",
-                image("worker"),
-                "/fuzz/parsers.py",
-                "/samples",
-                str(COUNT),
-                str(SEED),
-            ),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
+        ["docker", "run", "--rm", *closed, *mounted, *reader], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    print(f"\ndocuments: {sum(found['outcomes'].values())} inputs {found['outcomes']}, seed {SEED}")
+    outcomes = found["outcomes"]
+    print(f"\ndocuments: {sum(outcomes.values())} inputs {outcomes}, seed {SEED}")
+    hangs = outcomes.get("hang", 0)
+    record("documents", outcomes, found["failures"] - hangs, hangs, SEED)
     folder = ROOT / "dist" / "fuzz"
     for number, failure in enumerate(found["failed"]):
         folder.mkdir(parents=True, exist_ok=True)

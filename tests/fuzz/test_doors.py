@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from fuzz.table import record
 from fuzz.wire import Report, Request, fuzz, request, send
 from harness.jobs import accepted, wait_until
 from harness.stack import SERVICES, Stack, inspect
@@ -96,8 +97,12 @@ def unharmed(stack: Stack) -> Callable[[Report, str], None]:
 
     def check(report: Report, name: str) -> None:
         print(f"\n{name}: {report}, seed {SEED}")
+        now = {service: _lives(stack, service) for service in SERVICES}
+        hangs = report.statuses["hang"]
+        crashes = len(report.failed) - hangs + sum(now[service] != lives[service] for service in SERVICES)
+        record(name, report.statuses, crashes, hangs, SEED)
         assert not report.failed, report.keep(name)
-        assert {service: _lives(stack, service) for service in SERVICES} == lives
+        assert now == lives
         wait_until(stack, accepted(stack), "done", seconds=120)
 
     return check
@@ -114,19 +119,19 @@ Unharmed = Callable[[Report, str], None]
 @pytest.mark.timeout(7200)
 def test_http_api(stack: Stack, unharmed: Unharmed) -> None:
     """503 is API Gateway's own answer when an environment takes over 30 s; nothing else above 499 is right."""
-    unharmed(fuzz(int(stack.settings["API_PORT"]), HTTP_API, COUNT, SEED), "http-api")
+    unharmed(fuzz(int(stack.settings["API_PORT"]), HTTP_API, COUNT, SEED), "HTTP API")
 
 
 @pytest.mark.timeout(7200)
 def test_lambda_api(stack: Stack, unharmed: Unharmed) -> None:
-    unharmed(fuzz(int(stack.settings["LAMBDA_PORT"]), LAMBDA_API, COUNT, SEED), "lambda-api")
+    unharmed(fuzz(int(stack.settings["LAMBDA_PORT"]), LAMBDA_API, COUNT, SEED), "Lambda API")
 
 
 @pytest.mark.timeout(7200)
 def test_resonate_server(stack: Stack, unharmed: Unharmed) -> None:
     """501 is what v0.9.8 answers a kind of request that it knows and does not serve."""
     port = int(stack.settings["RESONATE_PORT"])
-    unharmed(fuzz(port, RESONATE, COUNT, SEED, allowed=frozenset({501})), "resonate")
+    unharmed(fuzz(port, RESONATE, COUNT, SEED, allowed=frozenset({501})), "Resonate server")
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ class Report:
         folder.mkdir(parents=True, exist_ok=True)
         lines = []
         for number, (why, data) in enumerate(self.failed[:20]):
-            file = folder / f"{name}-{number}"
+            file = folder / f"{name.replace(' ', '-')}-{number}"
             file.write_bytes(data)
             lines.append(f"{why}: {file}: {data[:200]!r}")
         return "\n".join([str(self), *lines])

@@ -12,7 +12,7 @@ from harness.stack import ROOT
 PAGE = ROOT / "docs" / "chaos.md"
 #: What the whole form leaves between its runs: a matrix may be run in parts.
 STATE = ROOT / ".state" / "chaos"
-#: make itest runs a sample; make chaos runs the whole and writes it down.
+#: make itest runs a sample; make chaos, make soak and make fuzz run the whole and write it down.
 SHORT = os.environ.get("CHAOS", "short") != "whole"
 
 

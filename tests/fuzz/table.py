@@ -1,0 +1,30 @@
+"""The figures of `make fuzz`: a row a door, in docs/chaos.md."""
+
+import json
+from collections.abc import Mapping
+
+from harness.report import SHORT, circumstances, state_file, write
+
+
+def record(door: str, outcomes: Mapping[str, int], crashes: int, hangs: int, seed: int) -> None:
+    """Keep this door's row, and write the table of all there are; nothing in the short form.
+
+    `outcomes`: how often each answer was given. `crashes`: what was answered with a server error or with no HTTP, ended in
+    no documented code, or killed a service.
+    """
+    if SHORT:
+        return
+    kept = state_file("fuzz.json")
+    rows = json.loads(kept.read_text()) if kept.exists() else {}
+    said = ", ".join(
+        f"{word} {count:,}" for word, count in sorted(outcomes.items(), key=lambda item: -item[1])
+    )
+    inputs = sum(outcomes.values())
+    rows[door] = {
+        "line": f"| {door} | {inputs:,} | {crashes} | {hangs} | {said} |",
+        "when": circumstances("make fuzz", seed),
+    }
+    kept.write_text(json.dumps(rows, indent=1))
+    lines = ["| door | inputs | crashes | hangs | what they ended in |", "|---|---:|---:|---:|---|"]
+    lines += [row["line"] for row in rows.values()]
+    write("fuzz", "\n".join([*lines, "", f"Last: {max(row['when'] for row in rows.values())}"]))
