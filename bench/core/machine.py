@@ -48,6 +48,13 @@ class Machine:
         return statistics.median(self._busy) if self._busy else 0.0
 
 
+def work(seconds: float) -> float:
+    """How many processors are at work, on average over that time, for this machine alone; 0 where it cannot be seen."""
+    before, begun = _worked(), time.perf_counter()
+    time.sleep(seconds)
+    return (_worked() - before) / os.sysconf("SC_CLK_TCK") / (time.perf_counter() - begun)
+
+
 def complaint(noise: float, busy: float) -> str:
     """What a reader must know of a machine that was not quiet; empty for one that was."""
     said = []
@@ -105,9 +112,20 @@ def _processor() -> str:
 
 def _processors() -> tuple[int, int]:
     """Ticks in use and ticks in all, of all processors; zeros where the system does not say."""
+    ticks = _ticks()
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
+
+
+def _worked() -> int:
+    """Ticks of work, without what other machines took from this one."""
+    ticks = _ticks()
+    return sum(ticks[:7]) - ticks[3] - ticks[4]
+
+
+def _ticks() -> list[int]:
+    """user, nice, system, idle, iowait, irq, softirq, steal, of all processors (proc(5))."""
     try:
         line = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
     except OSError:
-        return 0, 0
-    ticks = [int(word) for word in line.split()[1:9]]
-    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
+        return [0] * 8
+    return [int(word) for word in line.split()[1:9]]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from shared.trace import trace_id
 from shared.wire import Client, WireError
 
-from .environments import AbsentError, Environments
+from .environments import AbsentError, Environments, Loan
 
 log = logging.getLogger("gateway.invoker")
 #: Nothing takes longer: a function may run 900 s, and its init 10 s before that.
@@ -123,15 +123,16 @@ class Invoker:
         try:
             while True:
                 async with self._environments.borrow(until) as loan:
-                    result = await self._hand_over(call, loan.address)
+                    result = await self._hand_over(call, loan)
                     if result is not None:
                         return result
                     loan.refused = True
         except AbsentError as error:
             raise LostError(str(error)) from None
 
-    async def _hand_over(self, call: Call, address: str) -> Result | None:
+    async def _hand_over(self, call: Call, loan: Loan) -> Result | None:
         """None if the environment did not take the request: it may be handed to another. Raises LostError."""
+        address = loan.address
         try:
             client = await self._connections.take(address)
         except (OSError, TimeoutError) as error:
@@ -143,6 +144,7 @@ class Invoker:
                 reply = await client.request("POST", _PATH, call.payload, call.headers())
         except (WireError, TimeoutError) as error:
             log.warning("environment %s was lost with request %s inside: %s", address, call.request_id, error)
+            loan.lost = True
             raise LostError(f"execution environment {address} was lost while it ran the request") from error
         self._connections.keep(address, client)
         if reply.start[1] == "200":

@@ -51,34 +51,36 @@ def test_killed_container_costs_the_request_inside_and_no_other(pair: Stack, doo
     def ask(event: dict[str, Any]) -> httpx.Response:
         return pair.api.post("/answer", json=event)
 
-    with ThreadPoolExecutor() as pool:
-        inside: Future[Any] = (
-            pool.submit(ask, LONG)
-            if door == "http"
-            else pool.submit(
-                pair.lambda_.invoke, FunctionName="function", Payload=b'{"do":"sleep","seconds":6}'
+    try:
+        with ThreadPoolExecutor() as pool:
+            inside: Future[Any] = (
+                pool.submit(ask, LONG)
+                if door == "http"
+                else pool.submit(
+                    pair.lambda_.invoke, FunctionName="function", Payload=b'{"do":"sleep","seconds":6}'
+                )
             )
-        )
-        wait_until_busy(pair)
-        (victim,) = wait_for(lambda: running(pair), "the function to run")
-        others = [pool.submit(invoke, pair, {"n": n}) for n in range(5)]
-        docker("kill", "--signal", "KILL", victim)
-        if door == "http":
-            lost = inside.result()
-            assert (lost.status_code, lost.json()) == (500, {"message": "Internal Server Error"})
-        else:
-            with pytest.raises(ClientError) as raised:
-                inside.result()
-            assert raised.value.response["Error"]["Code"] == "ServiceException"
-            assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
-            assert isinstance(raised.value, pair.lambda_.exceptions.ServiceException)
-        # THEN the others have their answers,
-        assert [other.result() for other in others] == [{"n": n} for n in range(5)]
-        # AND the environment that is left serves on.
-        wait_for(lambda: environments(pair) == 1, "the loss to be noticed")
-        assert invoke(pair, {"after": 1}) == {"after": 1}
-    # What docker kill ended stays down until it is started; then it is found and serves.
-    pair.start("lambda")
+            wait_until_busy(pair)
+            (victim,) = wait_for(lambda: running(pair), "the function to run")
+            others = [pool.submit(invoke, pair, {"n": n}) for n in range(5)]
+            docker("kill", "--signal", "KILL", victim)
+            if door == "http":
+                lost = inside.result()
+                assert (lost.status_code, lost.json()) == (500, {"message": "Internal Server Error"})
+            else:
+                with pytest.raises(ClientError) as raised:
+                    inside.result()
+                assert raised.value.response["Error"]["Code"] == "ServiceException"
+                assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+                assert isinstance(raised.value, pair.lambda_.exceptions.ServiceException)
+            # THEN the others have their answers,
+            assert [other.result() for other in others] == [{"n": n} for n in range(5)]
+            # AND the environment that is left serves on.
+            wait_for(lambda: environments(pair) == 1, "the loss to be noticed")
+            assert invoke(pair, {"after": 1}) == {"after": 1}
+    finally:
+        # What docker kill ended stays down until it is started; then it is found and serves.
+        pair.start("lambda")
     wait_for(lambda: environments(pair) == 2, "the environment to come back")
     both = ThreadPoolExecutor(2).map(lambda _: invoke(pair, {"do": "sleep", "seconds": 1}), range(2))
     assert list(both) == [None, None]

@@ -104,10 +104,14 @@ def read_bucket(client: Any, bucket: str) -> dict[str, Any]:
     return found
 
 
-def read_all(client: Any) -> dict[str, Any]:
-    """Everything of the client's account."""
+def read_all(client: Any, bucket: str = "") -> dict[str, Any]:
+    """Everything of the client's account; with `bucket`, the names of all buckets, and what is in that one and those whose
+    names go on from it (`bucket-…`).
+    """
     buckets = client.list_buckets()["Buckets"]
-    return {"buckets": buckets} | {bucket["Name"]: read_bucket(client, bucket["Name"]) for bucket in buckets}
+    names = (found["Name"] for found in buckets)
+    wanted = (name for name in names if not bucket or name == bucket or name.startswith(f"{bucket}-"))
+    return {"buckets": buckets} | {name: read_bucket(client, name) for name in wanted}
 
 
 def differences(before: Any, after: Any, path: str = "") -> list[str]:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,23 +21,33 @@ from .reading import differences, pages, read_all
 PART = b"p" * (5 * 1024 * 1024)
 
 
-def survives(s3: S3, client: Any = None) -> dict[str, Any]:
-    """Kill, start, and compare everything. Returns what there is."""
-    client = client or s3.client
-    before = read_all(client)
+def survives(s3: S3, bucket: str) -> dict[str, Any]:
+    """Kill, start, and compare the test's own buckets and the names of all. Returns what there is.
+
+    That the others are whole as well, after all those kills, is seen by the last test: to read them each time takes minutes.
+    """
+    before = read_all(s3.client, bucket)
     s3.kill()
     s3.start()
-    after = read_all(client)
+    after = read_all(s3.client, bucket)
     assert differences(before, after) == []
     return after
 
 
+@pytest.fixture(scope="module")
+def left() -> dict[str, Any]:
+    """What each test left in its buckets."""
+    return {}
+
+
 @pytest.fixture
-def bucket(s3: S3, request: pytest.FixtureRequest) -> str:
+def bucket(s3: S3, left: dict[str, Any], request: pytest.FixtureRequest) -> Iterator[str]:
     """A bucket of the test's own."""
     name = re.sub("[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:50]
     s3.client.create_bucket(Bucket=name)
-    return name
+    yield name
+    left |= read_all(s3.client, name)
+    del left["buckets"]
 
 
 def test_bucket_configuration(s3: S3, bucket: str) -> None:
@@ -128,7 +138,7 @@ def test_bucket_configuration(s3: S3, bucket: str) -> None:
         },
     )
     c.put_bucket_metrics_configuration(Bucket=bucket, Id="m", MetricsConfiguration={"Id": "m"})
-    found = survives(s3)[bucket]
+    found = survives(s3, bucket)[bucket]
     unset = [
         name for name, value in found.items() if isinstance(value, str) and name.startswith(("get", "list"))
     ]
@@ -144,7 +154,7 @@ def test_bucket_configuration(s3: S3, bucket: str) -> None:
         ("metrics", "m"),
     ):
         getattr(c, f"delete_bucket_{kind}_configuration")(Bucket=bucket, Id=name)
-    found = survives(s3)[bucket]
+    found = survives(s3, bucket)[bucket]
     assert found["get_bucket_cors"] == "NoSuchCORSConfiguration"
 
 
@@ -184,7 +194,7 @@ def test_replication_and_object_lock(s3: S3, bucket: str) -> None:
             ],
         },
     )
-    survives(s3)
+    survives(s3, bucket)
     version = c.head_object(Bucket=locked, Key="held")["VersionId"]
     with pytest.raises(ClientError, match="AccessDenied"):
         c.delete_object(Bucket=locked, Key="held", VersionId=version)
@@ -238,7 +248,7 @@ def test_objects_with_everything(s3: S3, bucket: str, algorithm: str) -> None:
     part = c.upload_part(**upload, PartNumber=1, Body=b"x" * 70_000, **full)
     told = {name: part[name] for name in ("ETag", f"Checksum{algorithm}")}
     c.complete_multipart_upload(**upload, MultipartUpload={"Parts": [{"PartNumber": 1, **told}]})
-    found = survives(s3)[bucket]
+    found = survives(s3, bucket)[bucket]
     assert found["parts"]["get_object"][f"Checksum{algorithm}"].startswith(
         part[f"Checksum{algorithm}"][:4]
     ) == (algorithm == "CRC64NVME")
@@ -284,11 +294,11 @@ def test_overwrites_copies_and_deletes(s3: S3, bucket: str) -> None:
         c.put_object(Bucket=bucket, Key="o9", Body=b"no", IfNoneMatch="*")
     with pytest.raises(ClientError, match=r"BadDigest|InvalidRequest"):
         c.put_object(Bucket=bucket, Key="o9", Body=b"no", ChecksumSHA256=hash_of(b"other"))
-    found = survives(s3)[bucket]
+    found = survives(s3, bucket)[bucket]
     names = [entry["Key"] for _, entry in found["listing"]]
     assert names == ["copy", "o0", "o1", "o10", "o11", "o2", "o3", "o4", "o5", "o9"]
     c.put_object(Bucket=bucket, Key="o9", Body=b"after", IfMatch=found["o9"]["get_object"]["ETag"])
-    survives(s3)
+    survives(s3, bucket)
 
 
 def hash_of(data: bytes) -> str:
@@ -305,7 +315,7 @@ def test_browser_form(s3: S3, bucket: str) -> None:
     assert answer.status_code == 204, answer.text
     url = s3.client.generate_presigned_url("put_object", {"Bucket": bucket, "Key": "presigned"})
     assert httpx.put(url, content=b"by link").status_code == 200
-    found = survives(s3)[bucket]
+    found = survives(s3, bucket)[bucket]
     assert [entry["Key"] for _, entry in found["listing"]] == ["form/f.txt", "presigned"]
 
 
@@ -335,19 +345,19 @@ def test_versions_and_delete_markers(s3: S3, bucket: str) -> None:
         Metadata={"copied": "yes"},
         MetadataDirective="REPLACE",
     )
-    found = survives(s3)[bucket]
+    found = survives(s3, bucket)[bucket]
     assert found["gone"]["get_object"] == "NoSuchKey"
     assert found["back"]["get_object"]["ContentLength"] == 1
 
     c.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
     c.put_object(Bucket=bucket, Key="k", Body=b"null again")
     c.delete_object(Bucket=bucket, Key="only before")
-    found = survives(s3)[bucket]
+    found = survives(s3, bucket)[bucket]
     assert found["k"]["get_object"]["VersionId"] == "null"
     assert [entry["VersionId"] for _, entry in found["versions"] if entry["Key"] == "gone"] != []
     c.delete_object(Bucket=bucket, Key="gone", VersionId=marker)
     c.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k", "VersionId": ids[3]}, {"Key": "k"}]})
-    survives(s3)
+    survives(s3, bucket)
     assert c.get_object(Bucket=bucket, Key="gone")["Body"].read() == b"g"
 
 
@@ -403,7 +413,7 @@ def test_multipart_uploads(s3: S3, bucket: str) -> None:
     summed = begin("summed", ChecksumAlgorithm="SHA256")
     part = c.upload_part(**summed, PartNumber=1, Body=PART, ChecksumAlgorithm="SHA256")
     untouched = begin("untouched")
-    found = survives(s3)[bucket]
+    found = survives(s3, bucket)[bucket]
     assert f"upload {untouched['UploadId']}" in found
     assert f"upload {dropped['UploadId']}" not in found
 
@@ -416,7 +426,7 @@ def test_multipart_uploads(s3: S3, bucket: str) -> None:
         },
     )
     assert c.get_object(Bucket=bucket, Key="left")["Body"].read() == PART + b"1" + PART + b"s" * 5_299_991
-    found = survives(s3)[bucket]
+    found = survives(s3, bucket)[bucket]
     assert found["left"]["get_object"]["Metadata"] == {"m": "1"}
     assert found["left"]["get_object_tagging"]["TagSet"] == [{"Key": "t", "Value": "1"}]
     assert c.get_object(Bucket=bucket, Key="left", PartNumber=3)["ContentLength"] == len(PART)
@@ -435,7 +445,7 @@ def test_buckets_come_and_go(s3: S3, bucket: str) -> None:
         c.delete_bucket(Bucket=f"{bucket}-{name}")
     c.create_bucket(Bucket=f"{bucket}-again")
     theirs = read_all(other)
-    found = survives(s3)
+    found = survives(s3, bucket)
     assert differences(theirs, read_all(other)) == []
     assert f"{bucket}-gone" not in found
     assert found[f"{bucket}-again"]["get_bucket_tagging"] == "NoSuchTagSet"
@@ -444,10 +454,12 @@ def test_buckets_come_and_go(s3: S3, bucket: str) -> None:
 
 
 def test_stop_and_start_keeps_everything_and_the_hooks_change_nothing(
-    s3: S3, docker_stop: Callable[[], float]
+    s3: S3, docker_stop: Callable[[], float], left: dict[str, Any]
 ) -> None:
     s3.client.put_object(Bucket="documents", Key="letter.txt", Body=b"edited by a person")
     before = read_all(s3.client)
+    # What every test before left is as it left it, whatever was killed since.
+    assert differences(left, {name: before.get(name) for name in left}) == []
     assert docker_stop() < 3
     s3.start()
     assert differences(before, read_all(s3.client)) == []

@@ -76,6 +76,23 @@ async def test_one_that_is_gone_is_not_lent_again() -> None:
             assert again.address == other
 
 
+async def test_one_that_was_lost_is_not_lent_to_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its processes may still be dying: a connection to it would be taken, and cut."""
+    monkeypatch.setattr("gateway.environments._LOST_SECONDS", 0.3)
+    made = environments(A)
+
+    async def next_one() -> float:
+        async with made.borrow(soon(5)):
+            return asyncio.get_running_loop().time()
+
+    async with made.borrow(soon()) as loan:
+        waiting = asyncio.create_task(next_one())
+        await asyncio.sleep(0)
+        loan.lost = True
+    lost = asyncio.get_running_loop().time()
+    assert await waiting - lost >= 0.29
+
+
 async def test_one_that_refused_rests() -> None:
     made = environments(A, B)
     async with made.borrow(soon()) as loan:
