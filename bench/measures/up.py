@@ -85,9 +85,10 @@ def chill(clone: Clone) -> None:
         text = re.sub(r"\bid=(pip|uv)\b", rf"id=\1-{RUN}", file.read_text(encoding="utf-8"))
         text = re.sub(r"^(FROM .+)$", rf"\1\nENV BENCH={RUN}", text, flags=re.MULTILINE)
         file.write_text(text, encoding="utf-8")
-    if "/" in found_on_this_machine()["PYTHON_IMAGE"]:
-        # The base was made on this machine: it is made again.
-        clone.settings |= {"PYTHON_IMAGE": f"{RUN}/python:3.13-slim"}
+    setup = clone.folder / "bin" / "setup"
+    # Where the base is made on this machine, it is made again under a name of its own.
+    own = re.sub(r"\bdurable-lambda/(python:)", rf"{RUN}/\1", setup.read_text(encoding="utf-8"))
+    setup.write_text(own, encoding="utf-8")
 
 
 def warm(result: Result, clone: Clone) -> None:
