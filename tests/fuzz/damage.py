@@ -2,6 +2,7 @@
 
 import json
 import random
+from copy import deepcopy
 from typing import Any
 
 #: What has broken parsers before.
@@ -68,13 +69,14 @@ def damage_json(whole: bytes, chance: random.Random) -> bytes:
             key = _key(place, chance)
         kind = chance.random()
         if kind < 0.7:
-            place[key] = chance.choice(ODD)
+            # A copy: a later wound may be inside it, and it is everybody's.
+            place[key] = deepcopy(chance.choice(ODD))
         elif kind < 0.85:
             del place[key]
         elif isinstance(place, dict):
-            place[chance.choice(("", "id", "x" * 100, str(key).upper(), "ä"))] = place[key]
+            place[chance.choice(("", "id", "x" * 100, str(key).upper(), "ä"))] = deepcopy(place[key])
         else:
-            place.append(place[key])
+            place.append(deepcopy(place[key]))
     return json.dumps(document).encode()
 
 
