@@ -17,7 +17,7 @@ def record(door: str, outcomes: Mapping[str, int], crashes: int, hangs: int, see
     kept = state_file("fuzz.json")
     rows = json.loads(kept.read_text()) if kept.exists() else {}
     said = ", ".join(
-        f"{word} {count:,}" for word, count in sorted(outcomes.items(), key=lambda item: -item[1])
+        f"{count:,} x {word}" for word, count in sorted(outcomes.items(), key=lambda item: -item[1])
     )
     inputs = sum(outcomes.values())
     rows[door] = {
