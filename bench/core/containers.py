@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.core.machine import TICK
+
 RUN = f"bench-{secrets.token_hex(3)}"
 PREFIX = os.environ.get("STACK_IMAGES", "durable-lambda")
-TICK, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def docker(*words: str, stdin: str | None = None) -> str:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+TICK = os.sysconf("SC_CLK_TCK")
 #: How far the same loop may be slower, at worst, than at its best, on a machine that counts as quiet.
 NOISE = 1.25
 #: The share of the processors' time that others may take while nothing is measured.
@@ -52,7 +53,7 @@ def work(seconds: float) -> float:
     """How many processors are at work, on average over that time, for this machine alone; 0 where it cannot be seen."""
     before, begun = _worked(), time.perf_counter()
     time.sleep(seconds)
-    return (_worked() - before) / os.sysconf("SC_CLK_TCK") / (time.perf_counter() - begun)
+    return (_worked() - before) / TICK / (time.perf_counter() - begun)
 
 
 def complaint(noise: float, busy: float) -> str:

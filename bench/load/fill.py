@@ -24,8 +24,7 @@ STEPS, DONE_OF_OPEN = 5, 3
 
 
 def rows(jobs: int, over: bool) -> Iterator[tuple[object, ...]]:
-    for job in range(jobs):
-        root = f"doc/job-{job:08}"
+    for root in map(root_of, range(jobs)):
         common = f'"resonate:branch":"{root}","resonate:origin":"{root}"'
         tags = f'{{{common},"resonate:target":"{TARGET}"}}'
         if over:
@@ -39,6 +38,10 @@ def rows(jobs: int, over: bool) -> Iterator[tuple[object, ...]]:
             yield awaited(root), "pending", "{}", "{}", child, None, root, LATER, AT, None, 1, None, 0
 
 
+def root_of(job: int) -> str:
+    return f"doc/job-{job:08}"
+
+
 def awaited(root: str) -> str:
     return f"{root}:{DONE_OF_OPEN + 1}"
 
@@ -50,7 +53,7 @@ def main() -> None:
         db.execute("BEGIN")
         db.executemany(PROMISE, rows(jobs, over))
         if not over:
-            roots = (f"doc/job-{job:08}" for job in range(jobs))
+            roots = map(root_of, range(jobs))
             db.executemany(
                 "INSERT INTO callbacks (awaited, awaiter) VALUES (?, ?)",
                 ((awaited(root), root) for root in roots),

@@ -9,7 +9,6 @@ that stand still go on while the fault lasts, and which once it is mended.
     make chaos T='tests/chaos/test_matrix.py -k "server and pause"'
 """
 
-import json
 import os
 import random
 import threading
@@ -23,7 +22,7 @@ import pytest
 from chaos.account import STEPS, Account, last_end
 from chaos.faults import FAULTS, Fault
 from harness.fixtures import MakeStack
-from harness.report import SHORT, circumstances, state_file, write
+from harness.report import SHORT, circumstances, keep, write
 from harness.stack import SERVICES, Stack
 from harness.waiting import wait_for
 from harness.world import FILES, World, open_folder
@@ -238,10 +237,8 @@ class Trial:
 
 def record(victim: str, fault: str, trial: Trial, recovered: dict[str, tuple[int, float]]) -> None:
     """Keep this row, and write the table of all rows there are."""
-    kept = state_file("matrix.json")
-    rows: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     refusals = ", ".join(f"{count} times {what}" for what, count in sorted(trial.account.refusals.items()))
-    rows[f"{victim}|{fault}"] = {
+    row = {
         "jobs": len(trial.account.accepted),
         "away": trial.mended - trial.taken[0],
         "refusals": refusals or "none",
@@ -250,8 +247,7 @@ def record(victim: str, fault: str, trial: Trial, recovered: dict[str, tuple[int
         "when": circumstances("make chaos T=tests/chaos/test_matrix.py", SEED),
         "limit": RECOVERY_SECONDS,
     }
-    kept.write_text(json.dumps(rows, indent=1))
-    write("matrix", table(rows))
+    write("matrix", table(keep("matrix", f"{victim}|{fault}", row)))
 
 
 def table(rows: dict[str, Any]) -> str:

@@ -1,9 +1,8 @@
 """The figures of `make fuzz`: a row a door, in docs/chaos.md."""
 
-import json
 from collections.abc import Mapping
 
-from harness.report import SHORT, circumstances, state_file, write
+from harness.report import SHORT, circumstances, keep, write
 
 
 def record(door: str, outcomes: Mapping[str, int], crashes: int, hangs: int, seed: int) -> None:
@@ -14,17 +13,15 @@ def record(door: str, outcomes: Mapping[str, int], crashes: int, hangs: int, see
     """
     if SHORT:
         return
-    kept = state_file("fuzz.json")
-    rows = json.loads(kept.read_text()) if kept.exists() else {}
     said = ", ".join(
         f"{count:,} x {word}" for word, count in sorted(outcomes.items(), key=lambda item: -item[1])
     )
     inputs = sum(outcomes.values())
-    rows[door] = {
+    row = {
         "line": f"| {door} | {inputs:,} | {crashes} | {hangs} | {said} |",
         "when": circumstances("make fuzz", seed),
     }
-    kept.write_text(json.dumps(rows, indent=1))
+    rows = keep("fuzz", door, row)
     lines = ["| door | inputs | crashes | hangs | what they ended in |", "|---|---:|---:|---:|---|"]
     lines += [row["line"] for row in rows.values()]
     write("fuzz", "\n".join([*lines, "", f"Last: {max(row['when'] for row in rows.values())}"]))

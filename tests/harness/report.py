@@ -1,11 +1,12 @@
 """docs/chaos.md: each test of the whole form writes its section, with what it takes to run it again."""
 
+import json
 import os
 import platform
 import re
 import subprocess
 import time
-from pathlib import Path
+from typing import Any
 
 from harness.stack import ROOT
 
@@ -37,6 +38,11 @@ def write(section: str, text: str) -> None:
     PAGE.write_text(pattern.sub(lambda _: f"{begin}\n{text.rstrip()}\n{end}", page), encoding="utf-8")
 
 
-def state_file(name: str) -> Path:
+def keep(table: str, name: str, row: Any) -> dict[str, Any]:
+    """Put a row beside those of earlier runs, or in its own one's place; all there are."""
     STATE.mkdir(parents=True, exist_ok=True)
-    return STATE / name
+    file = STATE / f"{table}.json"
+    rows: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    rows[name] = row
+    file.write_text(json.dumps(rows, indent=1))
+    return rows

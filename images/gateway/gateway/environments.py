@@ -14,9 +14,9 @@ from contextlib import asynccontextmanager
 log = logging.getLogger("gateway.environments")
 _LOOK_SECONDS = 1.0
 #: How long an environment that refused is left alone.
-_REST_SECONDS = 0.1
+REFUSED_SECONDS = 0.1
 #: And one that was lost: while its processes die it may still take a connection, and the next request with it.
-_LOST_SECONDS = 1.0
+LOST_SECONDS = 1.0
 
 
 class ThrottledError(Exception):
@@ -90,10 +90,9 @@ class Environments:
             yield loan
         finally:
             self._lent.discard(loan.address)
-            if loan.refused or loan.lost:
-                rest = _LOST_SECONDS if loan.lost else _REST_SECONDS
+            if loan.rest:
                 self._resting.add(loan.address)
-                asyncio.get_running_loop().call_later(rest, self._rested, loan.address)
+                asyncio.get_running_loop().call_later(loan.rest, self._rested, loan.address)
             else:
                 self._offer(loan.address)
 
@@ -152,11 +151,8 @@ class Environments:
 
 
 class Loan:
-    """One environment, lent. Set `refused` if it could not take the request, `lost` if it went away with it: it then rests
-    a moment.
-    """
+    """One environment, lent. Set `rest` to the seconds it shall be left alone, if it refused the request or was lost."""
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.refused = False
-        self.lost = False
+        self.rest = 0.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from shared.trace import trace_id
 from shared.wire import Client, WireError
 
-from .environments import AbsentError, Environments, Loan
+from .environments import LOST_SECONDS, REFUSED_SECONDS, AbsentError, Environments, Loan
 
 log = logging.getLogger("gateway.invoker")
 #: Nothing takes longer: a function may run 900 s, and its init 10 s before that.
@@ -126,7 +126,7 @@ class Invoker:
                     result = await self._hand_over(call, loan)
                     if result is not None:
                         return result
-                    loan.refused = True
+                    loan.rest = REFUSED_SECONDS
         except AbsentError as error:
             raise LostError(str(error)) from None
 
@@ -144,7 +144,7 @@ class Invoker:
                 reply = await client.request("POST", _PATH, call.payload, call.headers())
         except (WireError, TimeoutError) as error:
             log.warning("environment %s was lost with request %s inside: %s", address, call.request_id, error)
-            loan.lost = True
+            loan.rest = LOST_SECONDS
             raise LostError(f"execution environment {address} was lost while it ran the request") from error
         self._connections.keep(address, client)
         if reply.start[1] == "200":

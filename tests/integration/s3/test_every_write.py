@@ -35,9 +35,11 @@ def survives(s3: S3, bucket: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def left() -> dict[str, Any]:
-    """What each test left in its buckets."""
-    return {}
+def left(s3: S3) -> dict[str, Any]:
+    """What was there at the beginning, and what each test left in its buckets."""
+    found = read_all(s3.client)
+    del found["buckets"]
+    return found
 
 
 @pytest.fixture
@@ -456,10 +458,11 @@ def test_buckets_come_and_go(s3: S3, bucket: str) -> None:
 def test_stop_and_start_keeps_everything_and_the_hooks_change_nothing(
     s3: S3, docker_stop: Callable[[], float], left: dict[str, Any]
 ) -> None:
-    s3.client.put_object(Bucket="documents", Key="letter.txt", Body=b"edited by a person")
     before = read_all(s3.client)
     # What every test before left is as it left it, whatever was killed since.
     assert differences(left, {name: before.get(name) for name in left}) == []
+    s3.client.put_object(Bucket="documents", Key="letter.txt", Body=b"edited by a person")
+    before |= read_all(s3.client, "documents")
     assert docker_stop() < 3
     s3.start()
     assert differences(before, read_all(s3.client)) == []

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.environments import AbsentError, Environments, ThrottledError
+from gateway.environments import REFUSED_SECONDS, AbsentError, Environments, ThrottledError
 
 A, B = "10.0.0.1:8080", "10.0.0.2:8080"
 
@@ -76,9 +76,8 @@ async def test_one_that_is_gone_is_not_lent_again() -> None:
             assert again.address == other
 
 
-async def test_one_that_was_lost_is_not_lent_to_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_was_lost_is_not_lent_to_who_waits() -> None:
     """Its processes may still be dying: a connection to it would be taken, and cut."""
-    monkeypatch.setattr("gateway.environments._LOST_SECONDS", 0.3)
     made = environments(A)
 
     async def next_one() -> float:
@@ -88,7 +87,7 @@ async def test_one_that_was_lost_is_not_lent_to_who_waits(monkeypatch: pytest.Mo
     async with made.borrow(soon()) as loan:
         waiting = asyncio.create_task(next_one())
         await asyncio.sleep(0)
-        loan.lost = True
+        loan.rest = 0.3
     lost = asyncio.get_running_loop().time()
     assert await waiting - lost >= 0.29
 
@@ -96,7 +95,7 @@ async def test_one_that_was_lost_is_not_lent_to_who_waits(monkeypatch: pytest.Mo
 async def test_one_that_refused_rests() -> None:
     made = environments(A, B)
     async with made.borrow(soon()) as loan:
-        loan.refused = True
+        loan.rest = REFUSED_SECONDS
     async with made.borrow(soon()) as other:
         assert other.address != loan.address
         async with made.borrow(soon(1)) as rested:
