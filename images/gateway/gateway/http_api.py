@@ -15,7 +15,7 @@ from aiohttp import web
 
 from shared.trace import trace_id
 
-from . import answers, events
+from . import answers, events, leavers
 from .authorizer import Authorizer, Jwt, RefusedError
 from .cors import Policy
 from .environments import ThrottledError
@@ -66,7 +66,7 @@ class HttpApi:
         self._api = events.Api(settings.account, settings.api_id, settings.stage)
 
     def application(self) -> web.Application:
-        app = web.Application(client_max_size=PAYLOAD_BYTES)
+        app = web.Application(client_max_size=PAYLOAD_BYTES, middlewares=[leavers.forgive])
         app.router.add_route("*", r"/{tail:[\s\S]*}", self._handle)
         return app
 

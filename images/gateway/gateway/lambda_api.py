@@ -17,6 +17,7 @@ from aiohttp import web
 
 from shared.trace import trace_id
 
+from . import leavers
 from .backlog import Backlog, Event
 from .delivery import Delivery
 from .environments import Environments, ThrottledError
@@ -75,7 +76,7 @@ class LambdaApi:
         self._delivery = delivery
 
     def application(self) -> web.Application:
-        app = web.Application(client_max_size=SYNCHRONOUS_BYTES + 1)
+        app = web.Application(client_max_size=SYNCHRONOUS_BYTES + 1, middlewares=[leavers.forgive])
         app.router.add_post("/2015-03-31/functions/{name}/invocations", self._invoke)
         app.router.add_get("/_local/health", self._health)
         app.router.add_get("/_local/dead-letters", self._dead_letters)

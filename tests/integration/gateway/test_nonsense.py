@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from harness.stack import Stack
+from harness.waiting import wait_for
 from integration.gateway.invoking import invoke
 
 HOST = b"Host: x\r\n"
@@ -86,6 +87,22 @@ def test_nonsense_at_the_lambda_api(probe: Stack, what: str) -> None:
     data, expected = LAMBDA_API[what]
     assert statuses(probe.lambda_url, data) == expected
     assert invoke(probe, {"n": 1}) == {"n": 1}
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize(("door", "request_line"), [("api_url", PUT), ("lambda_url", INVOKE)])
+def test_a_client_that_leaves_in_its_body_is_one_line_in_the_log(
+    probe: Stack, door: str, request_line: bytes, framing: bytes
+) -> None:
+    address = urlsplit(getattr(probe, door))
+    before = len(probe.logs("gateway"))
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=20) as peer:
+        peer.sendall(request_line + framing + b"\r\n\r\n5\r\n{")
+    wait_for(
+        lambda: "left in the middle of its body" in probe.logs("gateway")[before:], "the log to say so", 20
+    )
+    assert "Traceback" not in probe.logs("gateway")[before:]
+    assert probe.api.get("/things/7").status_code == 200
 
 
 def test_two_hundred_clients_that_never_finish_their_heads_keep_nobody_waiting(probe: Stack) -> None:
