@@ -18,6 +18,7 @@ MEASURES = (
     "recovery",
     "memory",
     "growth",
+    "scaling",
     "up",
     "gateway",
     "s3",

@@ -235,3 +235,11 @@ choose_localstack() {
         printf packages
     elif obtain_image localstack/localstack:4.14.0 >&2; then printf official; else printf packages; fi
 }
+
+# choose_health_checks: which of images/shared/health this engine and this Compose can have (docs/decisions/0058).
+choose_health_checks() {
+    local engine compose
+    engine=$(docker version --format '{{.Server.Version}}')
+    compose=$(docker compose version --short)
+    if at_least "$engine" 25 && at_least "${compose#v}" 2.20.2; then echo starting; else echo always; fi
+}

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.core.containers import RUN
-from harness.stack import Stack
+from harness.stack import Stack, found_on_this_machine
 
 
 @contextmanager
 def stack(**settings: str) -> Iterator[Stack]:
     """A running copy of the stack, with these settings; gone with its volumes at the block's end."""
-    with Stack(RUN, env={"RESONATE_TARGET": "embedded", **settings}) as running:
+    own = {"RESONATE_TARGET": "embedded", "HEALTH_CHECKS": found_on_this_machine()["HEALTH_CHECKS"]}
+    with Stack(RUN, env=own | settings) as running:
         yield running

@@ -1,128 +1,118 @@
-"""The stack beside itself: more jobs in the store, more workers, more execution environments."""
+"""The stack beside itself: with more jobs in the store, over or open."""
 
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from bench.core.containers import PREFIX, RUN, container, docker
+from bench.core.containers import PREFIX, RUN, Container, container, docker
 from bench.core.machine import ROOT
 from bench.core.result import Result, rounds
-from bench.core.stacks import stack
-from bench.measures.loads import SERVER, run, until_healthy
-from bench.measures.submit import CLIENTS, many, submitting
-from harness.jobs import accepted
+from bench.measures.loads import SERVER, Batches, run, until_healthy
+from bench.measures.recovery import crashing, ours
+from bench.measures.step import FEW, JOBS, MANY, per_step
+from bench.measures.submit import in_turn, submitting
 from harness.stack import Stack
-from harness.waiting import wait_for
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
-STORES = (10, 1_000, 100_000)
-#: Jobs that wait for a person.
-OPEN = 100_000
-WORKERS = (1, 2, 4)
-ENVIRONMENTS = (1, 4, 16)
-DOCUMENTS = 60
-EMPTY, REAL, SUBMIT = "empty jobs/s", "documents/s", "submissions/s"
+REQUESTS = int(os.environ.get("BENCH_REQUESTS", "400"))
+TEN, MUCH, OPEN = "10 jobs in the store", "100,000 jobs in the store", "100,000 jobs that wait"
+#: How many jobs each row's store holds, and what they are.
+STORES = {
+    TEN: (10, "done"),
+    "1,000 jobs in the store": (1_000, "done"),
+    MUCH: (100_000, "done"),
+    OPEN: (100_000, "open"),
+}
+EMPTY, STEP, SUBMIT, RECOVERY, START = (
+    "empty jobs/s",
+    "a step, ms",
+    "submit p50, ms",
+    "recovery, s",
+    "start, s",
+)
 DISK, MEMORY = "store before, MB", "server's memory after, MB"
-PICTURES = [EMPTY, REAL, SUBMIT]
-#: Submissions a round.
-REQUESTS = 1000
-FLAT = 0.8
+PICTURES = [EMPTY, SUBMIT]
+IMAGE = f"{PREFIX}/server-embedded"
+#: The most that a full store may make of what it is with ten jobs.
+FLAT = 1.25
 
 
 def measure() -> Result:
     result = Result(
         "growth",
         "Growth",
-        "jobs in the store, all over or all waiting for a person: 1,000 workflows of five empty steps at once. Workers: "
-        f"{DOCUMENTS} real documents, from the first submission to the last end, the processors being shared by all of the "
-        f"stack. Environments: {CLIENTS} clients that submit, no worker running",
-        "a second",
+        "the measures above on a store that holds so many jobs, all over or all waiting for a person: 1,000 workflows of "
+        "five empty steps at once, a step, submit by one client, recovery. Start: all of the stopped stack, until every "
+        "service is healthy",
+        "as the column says",
     )
-
-    turns: dict[str, Callable[[], None]] = {}
-    stores = {f"{jobs:,} jobs in the store": (jobs, "done") for jobs in STORES}
-    stores[waiting := f"{OPEN:,} jobs that wait"] = (OPEN, "open")
-    for name, store in stores.items():
-        turns[name] = partial(filled, result, name, *store)
+    turns: dict[str, Callable[[], None]] = {
+        name: partial(grown, result, name, *store) for name, store in STORES.items()
+    }
     rounds(result, ROUNDS, turns, ours="")
-    for workers in WORKERS:
-        with stack(WORKER_REPLICAS=str(workers), LAMBDA_BURST_SECONDS="20") as running:
-            documents(running, 8)
-            for _ in range(ROUNDS):
-                result.row(plural(workers, "worker")).add(REAL, documents(running, DOCUMENTS))
-                result.look()
-    for count in ENVIRONMENTS:
-        with stack(LAMBDA_CONCURRENCY=str(count), LAMBDA_BURST_SECONDS="20") as running:
-            running.stop("worker")
-            client = partial(submitting, int(running.settings["API_PORT"]))
-            many(client, CLIENTS * count)
-            for _ in range(ROUNDS):
-                begun = time.perf_counter()
-                taken, refused = many(client, REQUESTS)
-                row = result.row(plural(count, "environment"))
-                row.add(SUBMIT, len(taken) / (time.perf_counter() - begun))
-                row.add("p99, ms", sorted(taken)[int(len(taken) * 0.99)])
-                row.add("refused", refused)
-                result.look()
-    few, much = (result.row(f"{jobs:,} jobs in the store").median(EMPTY) for jobs in (STORES[0], STORES[-1]))
-    result.aim(
-        f"{STORES[-1]:,} jobs in the store as fast as {STORES[0]}: {much / few:.2f} times", much / few >= FLAT
-    )
-    held = result.row(waiting).median(EMPTY)
-    result.aim(f"{waiting} beside: {held / few:.2f} times as fast", held / few >= FLAT)
-    cores = os.cpu_count() or 1
-    one, two = (result.row(plural(n, "worker")).median(REAL) for n in WORKERS[:2])
-    result.notes.append(
-        f"Two workers do {two / one:.2f} times what one does, on {cores} cores that one worker's readers use as well"
-    )
+    ten = result.row(TEN)
+    for name in (MUCH, OPEN):
+        row = result.row(name)
+        worse = {
+            column: row.median(column) / ten.median(column) for column in (STEP, SUBMIT, RECOVERY, START)
+        }
+        worse[EMPTY] = ten.median(EMPTY) / row.median(EMPTY)
+        told = ", ".join(f"{column.partition(',')[0]} {times:.2f}" for column, times in worse.items())
+        result.aim(f"{name}: at most {FLAT} times worse than ten: {told}", max(worse.values()) <= FLAT)
     return result
 
 
-def plural(count: int, what: str) -> str:
-    return f"{count} {what}" + ("s" if count > 1 else "")
-
-
-def filled(result: Result, name: str, jobs: int, state: str) -> None:
-    """Jobs a second on a store that holds so many, done or open."""
+def grown(result: Result, name: str, jobs: int, state: str) -> None:
+    """One round on such a store: the server alone under a worker's load, then the whole chain."""
     row = result.row(name)
-    volume, image = f"{RUN}-filled", f"{PREFIX}/server-embedded"
+    volume = f"{RUN}-filled"
     mount = ("--volume", f"{volume}:/data")
     options = tuple(word for word in SERVER if word not in ("--volume", "/data"))
-    python = ("run", "--rm", "--interactive", *mount, "--entrypoint", "python", image, "-")
-    script = (ROOT / "bench" / "load" / "fill.py").read_text(encoding="utf-8")
     try:
-        with container(image, *options, *mount) as server:  # makes the file
+        with container(IMAGE, *options, *mount) as server:  # makes the file
             until_healthy(server)
             docker("stop", server.name)
-        docker(*python, "/data/resonate.db", str(jobs), state, stdin=script)
-        size = docker(*python, stdin="import os; print(os.stat('/data/resonate.db').st_size)")
-        with container(image, *options, *mount) as server:
+        row.add(DISK, fill(volume, jobs, state) / 1e6)
+        with container(IMAGE, *options, *mount) as server:
             until_healthy(server)
-            (batch,) = run(
-                f"{PREFIX}/worker", "resonate.py", "http://127.0.0.1:8001", (1000, 64, 1, 5), server
-            )
-            row.add(EMPTY, batch["jobs_per_second"])
-            row.add(DISK, int(size) / 1e6)
+            row.add(EMPTY, *(batch["jobs_per_second"] for batch in load(server, 1000, 64, 3, 5)))
+            few, many = (load(server, JOBS, 1, 1, steps)[0]["p50_ms"] for steps in (FEW, MANY))
+            row.add(STEP, per_step(few, many))
             row.add(MEMORY, server.memory() / 1e6)
     finally:
         docker("volume", "rm", "--force", volume)
+    with crashing("embedded") as chain:
+        chain.stop("server")
+        fill(f"{chain.project}_server-embedded", jobs, state)
+        chain.start("server")
+        row.add(RECOVERY, ours(chain))
+        row.add(START, started(chain))
+        # A worker would take the processors that the submissions are measured on.
+        chain.stop("worker")
+        ask = submitting(int(chain.settings["API_PORT"]))
+        in_turn({name: ask}, REQUESTS // 8)
+        times = sorted(in_turn({name: ask}, REQUESTS)[name])
+        row.add(SUBMIT, times[len(times) // 2])
 
 
-def documents(running: Stack, count: int) -> float:
-    """Real documents a second, from the first submission to the last end."""
+def fill(volume: str, jobs: int, state: str) -> int:
+    """Put so many jobs into the store in that volume; its size in bytes."""
+    python = (
+        "run", "--rm", "--interactive", "--volume", f"{volume}:/data", "--entrypoint", "python", IMAGE, "-",
+    )  # fmt: skip
+    script = (ROOT / "bench" / "load" / "fill.py").read_text(encoding="utf-8")
+    docker(*python, "/data/resonate.db", str(jobs), state, stdin=script)
+    return int(docker(*python, stdin="import os; print(os.stat('/data/resonate.db').st_size)"))
+
+
+def load(server: Container, *wanted: int) -> Batches:
+    return run(f"{PREFIX}/worker", "resonate.py", "http://127.0.0.1:8001", wanted, server)
+
+
+def started(chain: Stack) -> float:
+    """Seconds that the stopped stack takes to start."""
+    chain.stop()
     begun = time.perf_counter()
-    with ThreadPoolExecutor(8) as pool:
-        waiting = list(pool.map(lambda _: accepted(running), range(count)))
-
-    def over() -> bool:
-        while waiting:
-            seen = running.api.get(f"/status/{waiting[-1]}").json()["status"]
-            if seen != "done":
-                return False
-            waiting.pop()
-        return True
-
-    wait_for(over, "every document to be done", 300, every=0.2)
-    return count / (time.perf_counter() - begun)
+    chain.start()
+    return time.perf_counter() - begun

@@ -4,8 +4,8 @@ import json
 import os
 import tempfile
 import uuid
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -50,15 +50,7 @@ def measure() -> Result:
             result.row(name).missing = missing
             if missing:
                 continue
-            folder = Path(life.enter_context(tempfile.TemporaryDirectory())) / "crashes" / name[:4]
-            folder.mkdir(parents=True)
-            running = life.enter_context(
-                Stack(
-                    RUN,
-                    env={"RESONATE_TARGET": target, "CRASH_FOLDER": str(open_folder(folder))},
-                    files=FILES,
-                )
-            )
+            running = life.enter_context(crashing(target))
             running.pause_all()
             turns[name] = partial(take_ours, name, running)
         result.row(DBOS_SQLITE).missing = build_peers()
@@ -73,7 +65,19 @@ def measure() -> Result:
     return result
 
 
+@contextmanager
+def crashing(target: str) -> Iterator[Stack]:
+    """A copy of the stack with that server, whose worker dies in a step where a job's name asks for it (`ours`)."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made) / "crashes" / target
+        folder.mkdir(parents=True)
+        settings = {"RESONATE_TARGET": target, "CRASH_FOLDER": str(open_folder(folder))}
+        with Stack(RUN, env=settings, files=FILES) as running:
+            yield running
+
+
 def ours(stack: Stack) -> float:
+    """Seconds from the worker's death in a step to that step's next run."""
     job_id = accepted(stack, jobId=f"crash-extract_text-middle-{uuid.uuid4().hex[:6]}")
     wait_until(stack, job_id, "done", seconds=90)
     said = [json.loads(line) for line in stack.logs("worker").splitlines() if f'"{job_id}"' in line]

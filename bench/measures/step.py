@@ -32,13 +32,18 @@ def measure() -> Result:
         row = result.row(contender.name)
         for column, figure in ((STEP, "p50_ms"), (WORKER, "worker_cpu_ms"), (SERVER, "server_cpu_ms")):
             if many.get(figure):
-                row.add(column, (many[figure] - few[figure]) / (MANY - FEW))
+                row.add(column, per_step(few[figure], many[figure]))
 
     turns: dict[str, Callable[[], None]] = {c.name: partial(take, c) for c in contenders(result)}
     turns[CALL] = lambda: result.row(CALL).add(STEP, call())
     rounds(result, ROUNDS, turns)
     result.notes.append("Where the time goes: the profile, below")
     return result
+
+
+def per_step(few: float, many: float) -> float:
+    """What one step takes, of what workflows of FEW and of MANY take."""
+    return (many - few) / (MANY - FEW)
 
 
 def call() -> float:

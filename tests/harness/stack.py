@@ -86,7 +86,8 @@ class Stack:
         self.project = f"{project_prefix}-itest-{secrets.token_hex(4)}"
         ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.settings = {name: str(port) for name, port in ports.items()}
-        self.settings |= {"LAMBDA_FROM": LAMBDA_FROM} | dict(env or {})
+        # As often as can be: tests wait for a service to be healthy again.
+        self.settings |= {"LAMBDA_FROM": LAMBDA_FROM, "HEALTH_CHECKS": "always"} | dict(env or {})
         self.settings["COMPOSE_PROJECT_NAME"] = self.project
         if self.settings.get("AUTH") == "on":
             self.settings["RESONATE_AUTH__PUBLICKEY"] = "/run/secrets/resonate_public_key"

@@ -1,9 +1,11 @@
 """The Makefile's verbs, run as a newcomer runs them: in a fresh clone, beside whatever else runs."""
 
+import json
 import os
 import re
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 
 import httpx
@@ -127,6 +129,35 @@ def test_what_the_machine_refuses_is_one_sentence(
         assert said.returncode != 0, said.stdout
         assert sentence in said.stdout
     assert clone.leftovers() == ""
+
+
+@pytest.mark.parametrize(
+    ("engine", "compose", "chosen"),
+    [
+        ("20.10.24+dfsg1", "2.26.1-4", "always"),
+        ("24.0.9", "v5.0.1", "always"),
+        ("25.0.0", "v2.17.3", "always"),
+        ("25.0.0", "2.20.2", "starting"),
+        ("29.1.2", "v5.0.1", "starting"),
+    ],
+)
+def test_health_checks_are_what_engine_and_compose_can_have(engine: str, compose: str, chosen: str) -> None:
+    script = (
+        "source bin/lib.sh; source bin/checks.sh; source bin/provide.sh; "
+        f"docker() {{ [ $1 = version ] && echo {engine} || echo {compose}; }}; choose_health_checks"
+    )
+    said = subprocess.run(["bash", "-euc", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == chosen
+
+
+def test_either_kind_of_health_checks_is_every_service_s(clone: Clone) -> None:
+    for chosen, interval in (("always", "2s"), ("starting", "10s")):
+        said = clone.run("docker", "compose", "config", "--format", "json", HEALTH_CHECKS=chosen)
+        services = json.loads(said.stdout)["services"]
+        assert {service["healthcheck"]["interval"] for service in services.values()} == {interval}
+        assert all(
+            ("start_interval" in s["healthcheck"]) == (chosen == "starting") for s in services.values()
+        )
 
 
 def test_no_engine_where_we_may_not_install_one_says_what_to_install(clone: Clone, tmp_path: Path) -> None:
