@@ -73,7 +73,7 @@ def circumstances() -> str:
     return ", ".join(
         (
             time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-            f"version {_said('git', 'describe', '--always', '--dirty')}",
+            f"version {_version()}",
             *_versions(),
             f"{os.cpu_count()} cores{_processor()}",
             f"{memory:.0f} GB",
@@ -85,6 +85,12 @@ def circumstances() -> str:
 
 def _said(*command: str) -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _version() -> str:
+    """The commit, and whether anything but what the measures write differs from it."""
+    changed = _said("git", "status", "--porcelain", "--", ".", ":!bench/results", ":!docs")
+    return _said("git", "describe", "--always") + ("-dirty" if changed else "")
 
 
 def _versions() -> list[str]:

@@ -36,7 +36,9 @@ class Row:
 
 @dataclass
 class Result:
-    """A table: `clock` says what is inside the clock; `base` is the row that ratios are taken to."""
+    """A table: `clock` says what is inside the clock; `base` is the row that ratios are taken to. `unit` is empty where each
+    column names its own.
+    """
 
     name: str
     title: str
@@ -110,7 +112,8 @@ class Result:
         short = [row for row in table if "not measured" not in "".join(row)]
         widths = [max(len(row[n]) for row in short) for n in range(len(table[0]))]
         widths[0] = max(len(row[0]) for row in table)
-        lines = [f"\n{self.title}  [{self.unit}]", f"  in the clock: {self.clock}"]
+        unit = f"  [{self.unit}]" if self.unit else ""
+        lines = [f"\n{self.title}{unit}", f"  in the clock: {self.clock}"]
         for row in table:
             cells = [row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
             lines.append("  " + "  ".join(cells).rstrip())
@@ -123,7 +126,8 @@ class Result:
     def markdown(self) -> str:
         """As docs/speed.md shows it."""
         table = self.table()
-        lines = [f"### {self.title}", "", f"In the clock: {self.clock}. Unit: {self.unit}.", ""]
+        unit = f" Unit: {self.unit}." if self.unit else ""
+        lines = [f"### {self.title}", "", f"In the clock: {self.clock}.{unit}", ""]
         for n, row in enumerate(table):
             lines.append("| " + " | ".join(row) + " |")
             if n == 0:

@@ -45,7 +45,7 @@ def measure() -> Result:
         "the measures above on a store that holds so many jobs, all over or all waiting for a person: 1,000 workflows of "
         "five empty steps at once, a step, submit by one client, recovery. Start: all of the stopped stack, until every "
         "service is healthy",
-        "as the column says",
+        "",
     )
     turns: dict[str, Callable[[], None]] = {
         name: partial(grown, result, name, *store) for name, store in STORES.items()
