@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from bench.core.containers import PREFIX, RUN, Container, container, docker
+from bench.core.containers import PREFIX, RUN, Container, docker
 from bench.core.machine import ROOT
 from bench.core.result import Result, rounds
-from bench.measures.loads import SERVER, Batches, run, until_healthy
+from bench.measures.loads import Batches, resonate, run
 from bench.measures.recovery import crashing, ours
 from bench.measures.step import FEW, JOBS, MANY, per_step
-from bench.measures.submit import in_turn, submitting
+from bench.measures.submit import in_turn, percentile, submitting
 from harness.stack import Stack
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
@@ -68,14 +68,11 @@ def grown(result: Result, name: str, jobs: int, state: str) -> None:
     row = result.row(name)
     volume = f"{RUN}-filled"
     mount = ("--volume", f"{volume}:/data")
-    options = tuple(word for word in SERVER if word not in ("--volume", "/data"))
     try:
-        with container(IMAGE, *options, *mount) as server:  # makes the file
-            until_healthy(server)
+        with resonate(IMAGE, *mount) as server:  # makes the file
             docker("stop", server.name)
         row.add(DISK, fill(volume, jobs, state) / 1e6)
-        with container(IMAGE, *options, *mount) as server:
-            until_healthy(server)
+        with resonate(IMAGE, *mount) as server:
             row.add(EMPTY, *(batch["jobs_per_second"] for batch in load(server, 1000, 64, 3, 5)))
             few, many = (load(server, JOBS, 1, 1, steps)[0]["p50_ms"] for steps in (FEW, MANY))
             row.add(STEP, per_step(few, many))
@@ -92,8 +89,7 @@ def grown(result: Result, name: str, jobs: int, state: str) -> None:
         chain.stop("worker")
         ask = submitting(int(chain.settings["API_PORT"]))
         in_turn({name: ask}, REQUESTS // 8)
-        times = sorted(in_turn({name: ask}, REQUESTS)[name])
-        row.add(SUBMIT, times[len(times) // 2])
+        row.add(SUBMIT, percentile(in_turn({name: ask}, REQUESTS)[name], 0.5))
 
 
 def fill(volume: str, jobs: int, state: str) -> int:

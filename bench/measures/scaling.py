@@ -9,7 +9,7 @@ from itertools import pairwise
 from bench.core.containers import docker
 from bench.core.result import Result
 from bench.core.stacks import stack
-from bench.measures.submit import CLIENTS, many, submitting
+from bench.measures.submit import CLIENTS, many, percentile, submitting
 from harness.jobs import accepted
 from harness.stack import Stack
 from harness.waiting import wait_for
@@ -63,7 +63,7 @@ def measure() -> Result:
                 taken, refused = many(client, REQUESTS)
                 row = result.row(plural(count, "environment"))
                 row.add(SUBMIT, len(taken) / (time.perf_counter() - begun))
-                row.add(P99, sorted(taken)[int(len(taken) * 0.99)])
+                row.add(P99, percentile(taken, 0.99))
                 row.add(REFUSED, refused)
                 result.look()
     for few, more in pairwise(WORKERS):

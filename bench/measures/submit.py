@@ -107,9 +107,12 @@ def in_turn(doors: dict[str, Ask], requests: int) -> dict[str, list[float]]:
 def percentiles(row: Row, taken: list[float]) -> None:
     """One round's."""
     if taken:
-        taken.sort()
-        row.add(P50, taken[len(taken) // 2])
-        row.add(P99, taken[int(len(taken) * 0.99)])
+        row.add(P50, percentile(taken, 0.5))
+        row.add(P99, percentile(taken, 0.99))
+
+
+def percentile(taken: list[float], share: float) -> float:
+    return sorted(taken)[int(len(taken) * share)]
 
 
 def submitting(port: int) -> Ask:
