@@ -19,6 +19,7 @@ MEASURES = (
     "memory",
     "growth",
     "scaling",
+    "backlog",
     "up",
     "gateway",
     "s3",

@@ -24,7 +24,7 @@ SERVER = (
     "--env",
     "RESONATE_LEVEL=error",
     "--env",
-    "RESONATE_TASKS__RETRY_TIMEOUT=1000",
+    "RESONATE_TASKS__RETRY_TIMEOUT=5000",
     "--volume",
     "/data",
 )

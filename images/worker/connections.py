@@ -6,8 +6,12 @@ begins, and `docs/decisions/0033-the-sdks-connections.md` says what to look at o
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import time
+from collections.abc import Callable
 from importlib.metadata import version
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -17,6 +21,7 @@ from resonate.resonate import Resonate
 from resonate.retry import ExponentialBackoff
 from resonate.transport import ExecuteMsg, Message
 
+from leases import Leases
 from offers import Offer, Offers
 
 #: Quick to be back after a restart of the server; the SDK's own ladder goes up to a minute.
@@ -54,9 +59,17 @@ def check_sdk(found: str | None = None) -> None:
 class Client(Resonate):
     """The SDK's client, taking up offered work as :class:`offers.Offers` has it."""
 
-    def __init__(self, *, max_concurrent_tasks: int, **options: Any) -> None:
-        super().__init__(max_concurrent_tasks=max_concurrent_tasks, **options)
-        self._offers = Offers(max_concurrent_tasks, lambda offer: self._spawn(self._take_up(offer)))
+    def __init__(
+        self, *, max_concurrent_tasks: int, leases: Leases, offer_seconds: float, **options: Any
+    ) -> None:
+        super().__init__(max_concurrent_tasks=max_concurrent_tasks, heartbeat=leases, **options)
+        self._leases = leases
+        self._offers = Offers(
+            max_concurrent_tasks,
+            lambda offer: self._spawn(self._take_up(offer)),
+            seconds=offer_seconds,
+            wait=lambda: leases.behind,
+        )
 
     def _on_message(self, msg: Message) -> None:
         if not isinstance(msg, ExecuteMsg):
@@ -73,6 +86,7 @@ class Client(Resonate):
         return self._offers.begun
 
     async def _take_up(self, offer: Offer) -> None:
+        self._core.ttl = round(self._leases.seconds * 1000)
         try:
             await self._bounded_execute(self._core.on_message(offer.task_id, offer.version))
         finally:
@@ -80,16 +94,24 @@ class Client(Resonate):
 
 
 class Requests(HttpConnection):
-    """Requests to the server, with a limit on the time that one may take."""
+    """Requests to the server, with a limit on the time that one may take.
 
-    def __init__(self, url: str, auth: str | None = None) -> None:
+    `took` is called with the seconds from sending a request to its answer, or until it is given up; a server that cannot be
+    reached does not count.
+    """
+
+    def __init__(
+        self, url: str, auth: str | None = None, took: Callable[[float], None] | None = None
+    ) -> None:
         super().__init__(url, backoff=_BACKOFF, auth=auth)
+        self._took = took
 
     def _ensure_session(self) -> aiohttp.ClientSession:
         if self._session is None and not self._stopped:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=256),
                 timeout=aiohttp.ClientTimeout(total=_REQUEST_SECONDS),
+                trace_configs=[_timed(self._took)] if self._took else None,
             )
         return super()._ensure_session()
 
@@ -127,6 +149,24 @@ class Inbox(SSEConnection):
             await super()._read_stream(resp)
         finally:
             self.connected = False
+
+
+def _timed(took: Callable[[float], None]) -> aiohttp.TraceConfig:
+    """Has `took` called once a request that reached the server is answered, or given up."""
+
+    async def sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
+        context.sent_at = time.monotonic()
+
+    async def over(_: aiohttp.ClientSession, context: SimpleNamespace, end: Any) -> None:
+        given_up = isinstance(getattr(end, "exception", None), (asyncio.CancelledError, TimeoutError))
+        if hasattr(context, "sent_at") and (given_up or not hasattr(end, "exception")):
+            took(time.monotonic() - context.sent_at)
+
+    config = aiohttp.TraceConfig()
+    config.on_request_headers_sent.append(sent)
+    config.on_request_end.append(over)
+    config.on_request_exception.append(over)
+    return config
 
 
 def _watched_socket(info: Any) -> socket.socket:

@@ -25,17 +25,28 @@ logger = logging.getLogger("worker.leases")
 HUNG_SECONDS = 30.0
 #: Seconds a worker that stops waits for the answer to what it has just asked for.
 ASKING_SECONDS = 1.0
+#: A lease lasts at least so many times as long as a renewal takes, from when it should have begun until its answer.
+ROOM = 5.0
+#: The longest lease, in seconds: what is waited for at most when a worker dies on a machine that busy.
+LONGEST_SECONDS = 60.0
+#: Seconds for which a late renewal counts.
+REMEMBERED_SECONDS = 15.0
 
 
 class Leases:
     """The SDK's heartbeat, with what it lacks: a thread of its own, and tasks given back by a worker that stops.
 
-    `connect` makes a connection to the server; it is called in the thread. `bind()` hands over the client's sender,
-    which exists only once the client does, for giving back.
+    `connect` makes a connection to the server, and has what it is given called with the seconds that each request took;
+    it is called in the thread. `bind()` hands over the client's sender, which exists only once the client does, for
+    giving back.
     """
 
     def __init__(
-        self, pid: str, ttl_seconds: float, connect: Callable[[], HttpConnection], auth: str | None = None
+        self,
+        pid: str,
+        ttl_seconds: float,
+        connect: Callable[[Callable[[float], None]], HttpConnection],
+        auth: str | None = None,
     ) -> None:
         self._pid = pid
         self._ttl = ttl_seconds
@@ -46,13 +57,39 @@ class Leases:
         self._pulse: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
         self._over = threading.Event()
+        #: How late renewals were lately: (seconds, when), the latest first.
+        self._lately: list[tuple[float, float]] = []
+        #: Seconds that the renewal under way has waited for its turn.
+        self._waited = 0.0
+        self._renewed_at = time.monotonic()
         #: When the worker's loop last turned.
         self._turned_at = time.monotonic()
 
     def bind(self, sender: Sender) -> None:
         self._sender = sender
 
+    def _late(self, seconds: float) -> None:
+        """A renewal came so late: the next one may as well."""
+        now = time.monotonic()
+        # Only what could still be the latest at some later time is kept.
+        kept = [known for known in self._lately if known[0] > seconds and now - known[1] < REMEMBERED_SECONDS]
+        self._lately = [*kept, (seconds, now)]
+
+    @property
+    def seconds(self) -> float:
+        """How long a lease that is asked for now shall last: longer where renewals come late."""
+        now = time.monotonic()
+        latest = next((late for late, at in self._lately if now - at < REMEMBERED_SECONDS), 0.0)
+        return max(self._ttl, min(latest * ROOM, LONGEST_SECONDS))
+
+    @property
+    def behind(self) -> bool:
+        """Whether the leases held might end before they are renewed: no time to take up more."""
+        return bool(self._held) and time.monotonic() - self._renewed_at > self._ttl * 2 / 3
+
     def start(self, task_id: str, task_version: int) -> None:
+        if not self._held:
+            self._renewed_at = time.monotonic()
         self._held[task_id] = task_version
         if self._pulse is None:
             self._turned_at = time.monotonic()
@@ -100,12 +137,14 @@ class Leases:
 
     async def _renew(self) -> None:
         """The thread's work: three beats a lease, so that one may be lost without losing the job."""
-        network = self._connect()
+        network = self._connect(lambda seconds: self._late(self._waited + seconds))
         await network.start()
         sender = Sender(Transport(network, []), self._auth)
         hung = False
         while not self._over.is_set():
+            due = time.monotonic() + self._ttl / 3
             await asyncio.sleep(self._ttl / 3)
+            self._waited = time.monotonic() - due
             tasks = [TaskRef(id=task_id, version=version) for task_id, version in list(self._held.items())]
             was_hung, hung = hung, time.monotonic() - self._turned_at > HUNG_SECONDS
             if hung and not was_hung:
@@ -113,9 +152,10 @@ class Leases:
             if hung or not tasks:
                 continue
             try:
-                # An answer after the lease has ended is none.
-                async with asyncio.timeout(self._ttl):
+                # A reply that arrives after the lease expired is useless.
+                async with asyncio.timeout(self.seconds):
                     await sender.task_heartbeat(self._pid, tasks)
+                self._renewed_at = time.monotonic()
             except Exception as error:  # the next beat may get through
                 reason = str(error) or type(error).__name__
                 logger.warning(

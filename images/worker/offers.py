@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-#: Seconds an offer is worth taking up. What nobody took is offered again after a second (the server's
-#: RESONATE_TASKS__RETRY_TIMEOUT), to whichever worker's turn it is: an older one is asked for in vain.
-FRESH_SECONDS = 1.5
-#: Offers kept for later. More are not needed: they come again.
-MOST_WAITING = 1000
+#: Offers kept for later. The embedded server sends no more than a few at once, the official one all it has.
+MOST_WAITING = 20_000
 
 
 class Offer(NamedTuple):
@@ -23,23 +21,39 @@ class Offer(NamedTuple):
 class Offers:
     """Hands offers to `begin`, as many at once as there are places; `end` says that one is over.
 
+    What nobody has taken up is offered again after `seconds` (the server's RESONATE_TASKS__RETRY_TIMEOUT), to whichever
+    worker's turn it is: an offer that is older is another worker's by now, and is let go. While `wait()` is true nothing is
+    begun.
+
     The SDK itself queues all that is offered and asks the server for each, however long ago that was: with many jobs
     and several workers, most of what they do would be to ask for what another one has.
     """
 
-    def __init__(self, places: int, begin: Callable[[Offer], None]) -> None:
+    def __init__(
+        self,
+        places: int,
+        begin: Callable[[Offer], None],
+        *,
+        seconds: float,
+        wait: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._places = places
         self._begin = begin
+        #: A fifth more than the server takes, and what it takes to arrive.
+        self._seconds = seconds * 1.2 + 0.5
+        self._wait = wait
         self._under_way: set[Offer] = set()
         #: By task, in the order of the first offer; the newest version, and when it was offered last.
-        self._waiting: dict[str, tuple[Offer, float]] = {}
+        self._waiting: OrderedDict[str, tuple[Offer, float]] = OrderedDict()
 
     def add(self, offer: Offer) -> None:
         if offer in self._under_way:
             return
         if len(self._waiting) >= MOST_WAITING and offer.task_id not in self._waiting:
-            oldest = time.monotonic() - FRESH_SECONDS
-            self._waiting = {task: known for task, known in self._waiting.items() if known[1] >= oldest}
+            oldest = time.monotonic() - self._seconds
+            self._waiting = OrderedDict(
+                (task, known) for task, known in self._waiting.items() if known[1] >= oldest
+            )
             if len(self._waiting) >= MOST_WAITING:
                 return
         self._waiting[offer.task_id] = (offer, time.monotonic())
@@ -60,9 +74,9 @@ class Offers:
         self._waiting.clear()
 
     def _fill(self) -> None:
-        oldest = time.monotonic() - FRESH_SECONDS
-        while self._waiting and len(self._under_way) < self._places:
-            offer, offered_at = self._waiting.pop(next(iter(self._waiting)))
+        oldest = time.monotonic() - self._seconds
+        while self._waiting and len(self._under_way) < self._places and not self._wait():
+            _, (offer, offered_at) = self._waiting.popitem(last=False)
             if offered_at >= oldest:
                 self._under_way.add(offer)
                 self._begin(offer)

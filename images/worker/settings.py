@@ -26,6 +26,8 @@ class Settings:
     worker_concurrency: int = 8
     #: Seconds a job's lease lasts; it is renewed every third of that. A killed worker's job goes on after it.
     task_ttl_seconds: float = 5.0
+    #: The server's own setting: ms after which it offers a task again that nobody has taken up.
+    task_retry_ms: int = 5000
     documents_bucket: str = "documents"
     work_bucket: str = "work"
     results_bucket: str = "results"
@@ -104,7 +106,7 @@ _READ: dict[str, Callable[[str], object]] = {
     "tuple[float, ...]": _delays,
     "tuple[str, ...]": _hosts,
 }
-_NAMES = {"task_ttl_seconds": "RESONATE_TASK_TTL_SECONDS"}
+_NAMES = {"task_ttl_seconds": "RESONATE_TASK_TTL_SECONDS", "task_retry_ms": "RESONATE_TASKS__RETRY_TIMEOUT"}
 _MAY_BE_ZERO = {"stop_seconds"}
 
 

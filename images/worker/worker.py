@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,8 +37,8 @@ async def run(settings: Settings) -> None:
     pid = uuid.uuid4().hex
     token = settings.resonate_token or None
 
-    def connect() -> Requests:
-        return Requests(settings.resonate_url, auth=token)
+    def connect(took: Callable[[float], None] | None = None) -> Requests:
+        return Requests(settings.resonate_url, auth=token, took=took)
 
     leases = Leases(pid, settings.task_ttl_seconds, connect, token)
     inbox = Inbox(
@@ -53,7 +54,8 @@ async def run(settings: Settings) -> None:
         group=settings.worker_group,
         pid=pid,
         ttl=timedelta(seconds=settings.task_ttl_seconds),
-        heartbeat=leases,
+        leases=leases,
+        offer_seconds=settings.task_retry_ms / 1000,
         max_concurrent_tasks=settings.worker_concurrency,
         retry_policy=Never(),  # steps are retried in durable.py, where a retry is on record
         subscription_refresh_secs=0,

@@ -23,6 +23,8 @@ from .timers import Timers
 
 log = logging.getLogger("embedded_server")
 
+#: ms after which a task that waits for a worker which polls is looked at again.
+AGAIN_MS = 60_000
 LEVELS = {"trace": logging.DEBUG, "warn": logging.WARNING, "off": logging.CRITICAL + 1}
 
 
@@ -60,6 +62,8 @@ async def _serve(settings: Settings) -> None:
         auth = Auth(settings.auth)
     metrics = Metrics()
     store = Store(settings.storage.sqlite.path, settings.tasks.retry_timeout)
+    if not settings.debug:
+        store.tx.again = max(settings.tasks.retry_timeout, AGAIN_MS)
     timers = Timers(store, metrics, settings.timeouts.poll_interval)
     delivery = Delivery(store, metrics, settings.transports, settings.server.url or "")
 
@@ -94,6 +98,7 @@ async def _serve(settings: Settings) -> None:
     if measured is not None:
         measured.close()
     timers.stop()
+    delivery.stop()
     store.flush()
     app.stop()
     grace = settings.server.shutdown_timeout / 1000

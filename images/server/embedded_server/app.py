@@ -77,7 +77,7 @@ class App:
     def lost(self, connection: Connection) -> None:
         stream = self._streams.pop(connection, None)
         if stream is not None:
-            self._delivery.polls.remove(stream.group, stream)
+            self._delivery.closed(stream.group, stream)
             log.info("worker %s@%s is gone", stream.id, stream.group)
 
     def start(self) -> None:
@@ -135,13 +135,13 @@ class App:
                 connection.reply(401, b"Unauthorized", TEXT)
                 return
         stream = Stream(connection, group, id, self._buffer)
-        if not self._delivery.polls.add(group, stream):
+        if not self._delivery.opened(group, stream):
             log.warning("poll of %s@%s refused: at capacity", id, group)
             connection.reply(503, b"Poll registration at capacity", TEXT)
             return
         self._streams[connection] = stream
         connection.stream()
-        self._delivery.polls.welcome(group)
+        self._delivery.welcome(group, stream)
         log.info("worker %s@%s polls", id, group)
 
     @staticmethod

@@ -95,6 +95,11 @@ class Store:
         self._last_ms = ms
         return ms
 
+    def pending(self, id: str, version: int) -> bool:
+        """Whether the task waits for a worker at that version."""
+        found = self.db.execute("SELECT task_state, task_version FROM promises WHERE id = ?", (id,)).fetchone()
+        return found == ("pending", version)
+
     def submit(self, call: Call) -> None:
         """Has the call done with the next batch; `call.done` comes after the commit, in the order of
         submission."""

@@ -2,6 +2,7 @@
 polled."""
 
 import asyncio
+from time import monotonic
 
 from .metrics import Metrics
 from .state import timeouts
@@ -14,6 +15,10 @@ from .store import Call, Store
 SPACING = 0.02
 #: Seconds until what could not be done (disk full) is tried again.
 AGAIN = 1.0
+#: What is done in one run at most, of each kind: requests go on in between.
+MOST = 500
+#: Where the loop is late by so many seconds, requests wait unread, and a lease's renewal may be among them: they go first.
+LATE = 0.1
 #: The longest sleep, in seconds: the clock of the machine may be set meanwhile.
 LONGEST = 600.0
 
@@ -26,6 +31,7 @@ class Timers:
         self._metrics = metrics
         self._catch_up = catch_up  # ms
         self._due = NEVER
+        self._awaited = 0.0
         self._handle: asyncio.TimerHandle | None = None
         self.paused = False
 
@@ -51,6 +57,7 @@ class Timers:
             self._handle = None
         if self._due < NEVER and not self.paused:
             delay = min(max((self._due - self._store.now()) / 1000, SPACING), LONGEST)
+            self._awaited = monotonic() + delay
             self._handle = asyncio.get_running_loop().call_later(delay, self._run)
 
     def _run(self) -> None:
@@ -58,13 +65,17 @@ class Timers:
         now = self._store.now()
         if self.paused:
             return
+        late = monotonic() - self._awaited
         if now < self._due:
             self._arm()
+        elif late > LATE:
+            self._awaited = NEVER
+            self._handle = asyncio.get_running_loop().call_later(min(late, 1.0), self._run)
         else:
             self._store.submit(Call(self._process, None, now, '""', self._done))
 
     def _process(self, tx: Transaction, _: None) -> Answer:
-        fired = timeouts.process(tx)
+        fired = timeouts.process(tx, MOST)
         due = timeouts.next_due(tx)
         if fired:
             # A schedule that is far behind does not flood the store: its next run waits, as in v0.9.8.

@@ -177,7 +177,7 @@ def kept(aws: Any, name: str, content: str) -> str:
 def server(aws: Any, around: dict[str, str], **more: str) -> dict[str, str]:
     parameters = around | {
         "Image": "server", "ScraperImage": "agent", "Cpu": "512", "Memory": "1024", "DatabaseClass": "db.t4g.micro",
-        "DatabaseGb": "20", "MultiAz": "false", "Namespace": "jobs", "RetryTimeout": "1000",
+        "DatabaseGb": "20", "MultiAz": "false", "Namespace": "jobs", "RetryTimeout": "5000",
     }  # fmt: skip
     return deploy(aws, "server", **parameters, **more)
 

@@ -46,7 +46,9 @@ class Counted:
         self.store = Store(str(path / "resonate.db"), RETRY)
         timers = Timers(self.store, metrics, 1000)
         delivery = Delivery(self.store, metrics, Transports(), "http://server")
-        delivery.polls.add("worker", Worker())
+        worker = Worker()
+        delivery.opened("worker", worker)
+        delivery.welcome("worker", worker)
         self.store.published = delivery.publish
         self._api = Api(self.store, timers, delivery, metrics, None, False)
         self.syncs = 0

@@ -28,6 +28,8 @@ class Server(ThreadingHTTPServer):
         self.requests: list[dict[str, Any]] = []
         #: Set: it takes requests and answers none.
         self.silent = threading.Event()
+        #: Seconds it takes for each answer.
+        self.slow = 0.0
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     def beats(self) -> list[list[dict[str, Any]]]:
@@ -43,6 +45,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.requests.append(request)
         if self.server.silent.is_set():
             return
+        time.sleep(self.server.slow)
         head = {"corrId": request["head"]["corrId"], "status": 200, "version": "2026-04-01"}
         body = json.dumps({"kind": request["kind"], "head": head, "data": {}}).encode()
         self.send_response(200)
@@ -65,7 +68,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def held(server: Server) -> Iterator[Leases]:
-    made = Leases("pid", TTL, lambda: Requests(server.url))
+    made = Leases("pid", TTL, lambda took: Requests(server.url, took=took))
     yield made
     made.shutdown()
 
@@ -132,7 +135,7 @@ class Releases:
 
 
 async def test_a_task_granted_a_moment_after_the_stop_is_given_back_as_well() -> None:
-    held = Leases("pid", TTL, lambda: Requests("http://127.0.0.1:9"))
+    held = Leases("pid", TTL, lambda took: Requests("http://127.0.0.1:9"))
     sender = Releases()
     held.bind(sender)  # type: ignore[arg-type]
     held.start("held", 3)
@@ -145,10 +148,51 @@ async def test_a_task_granted_a_moment_after_the_stop_is_given_back_as_well() ->
 
 async def test_what_is_never_granted_does_not_keep_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "ASKING_SECONDS", 0.05)
-    held = Leases("pid", TTL, lambda: Requests("http://127.0.0.1:9"))
+    held = Leases("pid", TTL, lambda took: Requests("http://127.0.0.1:9"))
     sender = Releases()
     held.bind(sender)  # type: ignore[arg-type]
     held.start("held", 3)
     assert await held.give_back(lambda: {"held", "asked-for"}) == 1
     assert sender.released == [("held", 3)]
     held.shutdown()
+
+
+async def test_leases_grow_while_renewals_come_late(server: Server, held: Leases) -> None:
+    server.slow = TTL
+    held.start("doc/a", 1)
+    assert held.seconds == TTL
+    block_until(lambda: held.seconds > 3 * TTL, "longer leases")
+    assert held.seconds < 60 + TTL
+
+
+async def test_leases_are_short_again_once_renewals_are_quick(
+    server: Server, held: Leases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "REMEMBERED_SECONDS", 4 * TTL)
+    server.slow = TTL
+    held.start("doc/a", 1)
+    block_until(lambda: held.seconds > TTL, "longer leases")
+    server.slow = 0
+    block_until(lambda: held.seconds == TTL, "short ones again")
+
+
+async def test_a_server_that_is_away_is_no_reason_for_long_leases(caplog: pytest.LogCaptureFixture) -> None:
+    held = Leases("pid", TTL, lambda took: Requests("http://127.0.0.1:9", took=took))
+    held.start("doc/a", 1)
+    block_until(lambda: caplog.text.count("could not be renewed") >= 3, "three renewals that fail")
+    assert held.seconds == TTL
+    held.shutdown()
+
+
+async def test_while_renewals_fail_nothing_more_is_taken_up(server: Server, held: Leases) -> None:
+    assert not held.behind
+    server.silent.set()
+    held.start("doc/a", 1)
+    assert not held.behind
+    block_until(lambda: held.behind, "it to be behind")
+    server.silent.clear()
+    block_until(lambda: not held.behind, "a renewal")
+    server.silent.set()
+    block_until(lambda: held.behind, "it to be behind again")
+    held.stop("doc/a")
+    assert not held.behind

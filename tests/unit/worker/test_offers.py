@@ -3,7 +3,11 @@
 import pytest
 
 import offers
-from offers import FRESH_SECONDS, MOST_WAITING, Offer, Offers
+from offers import MOST_WAITING, Offer, Offers
+
+#: After so many seconds the server offers a task again; an offer is good for a little longer.
+AGAIN = 5.0
+GONE = AGAIN * 1.2 + 0.6
 
 
 class Worker:
@@ -12,7 +16,9 @@ class Worker:
     def __init__(self, places: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.begun: list[Offer] = []
-        self.offers = Offers(places, self.begun.append)
+        #: Whether its leases are behind.
+        self.behind = False
+        self.offers = Offers(places, self.begun.append, seconds=AGAIN, wait=lambda: self.behind)
         monkeypatch.setattr(offers.time, "monotonic", lambda: self.now)
 
     def offer(self, *names: str, version: int = 1) -> None:
@@ -55,7 +61,7 @@ def test_an_offer_that_waited_too_long_is_left_to_come_again(worker: Worker) -> 
     worker.offer("a", "b", "old", "again")
     worker.now += 1
     worker.offer("again")
-    worker.now = FRESH_SECONDS + 0.1
+    worker.now = GONE
     worker.end("a")
     assert worker.names == ["a", "b", "again"]
     worker.end("b")
@@ -88,6 +94,18 @@ def test_once_closed_nothing_more_is_begun(worker: Worker) -> None:
     assert worker.names == ["a", "b"]
 
 
+def test_nothing_is_begun_while_the_leases_are_behind(worker: Worker) -> None:
+    worker.offer("a")
+    worker.behind = True
+    worker.offer("b", "c")
+    worker.end("a")
+    assert worker.names == ["a"]
+    # WHEN a renewal has got through
+    worker.behind = False
+    worker.offer("d")
+    assert worker.names == ["a", "b", "c"]
+
+
 def test_memory_is_bounded(worker: Worker) -> None:
     worker.offer(*(str(number) for number in range(2 + MOST_WAITING)), "too many")
     for number in range(2 + MOST_WAITING):
@@ -97,7 +115,7 @@ def test_memory_is_bounded(worker: Worker) -> None:
     # Old ones make room.
     worker.begun.clear()
     worker.offer(*(f"x{number}" for number in range(2 + MOST_WAITING)))
-    worker.now += FRESH_SECONDS + 1
+    worker.now += GONE
     worker.offer("new")
     worker.end("x0")
     assert worker.names == ["x0", "x1", "new"]

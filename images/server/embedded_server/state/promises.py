@@ -162,6 +162,8 @@ def insert(tx: Transaction, row: Promise) -> Promise:
         tx.wake(row.task_at)
         if row.task_state == "pending":
             tx.send(row.id, row.task_version, row.target)
+        else:
+            tx.moves.append((row.id, row.task_pid))
     return row._replace(seq=seq or 0)
 
 

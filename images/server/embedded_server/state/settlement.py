@@ -34,6 +34,7 @@ def end(tx: Transaction, row: Promise, state: str, value: str, at: int) -> None:
         tx.execute(_SETTLE, (state, value, at, row.seq))
     else:
         tx.execute(_SETTLE_TASK, (state, value, at, row.seq))
+        tx.moves.append((row.id, None))
         tx.execute("DELETE FROM callbacks WHERE awaiter = ?", (row.id,))
 
 

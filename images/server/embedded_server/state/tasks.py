@@ -136,6 +136,7 @@ def suspend(tx: Transaction, r: TaskSuspendData) -> Answer:
     for id in awaited:
         promises.watch(tx, rows[id], r.id)
     tx.execute(_REST, ("suspended", row.seq))
+    tx.moves.append((row.id, None))
     return DONE
 
 
@@ -186,6 +187,7 @@ def halt(tx: Transaction, r: TaskHaltData) -> Answer:
         return 409, '"Task is fulfilled"'
     if row.task_state != "halted":
         tx.execute(_REST, ("halted", row.seq))
+        tx.moves.append((row.id, None))
     return DONE
 
 
@@ -223,6 +225,7 @@ def _claim(tx: Transaction, row: Promise, pid: str, ttl: int) -> Promise:
     at = wrap(tx.now + ttl)
     tx.execute(_ACQUIRE, (row.task_version + 1, pid, ttl, at, row.seq))
     tx.execute(_FORGET, (row.id,))
+    tx.moves.append((row.id, pid))
     tx.wake(at)
     return row._replace(
         task_state="acquired", task_version=row.task_version + 1, task_pid=pid, task_ttl=ttl, task_at=at
@@ -233,6 +236,7 @@ def _offer(tx: Transaction, row: Promise) -> None:
     """Offers the task to its target, and again whenever nobody takes it."""
     at = wrap(tx.now + tx.retry)
     tx.execute(_PEND, (at, row.seq))
+    tx.moves.append((row.id, None))
     tx.wake(at)
     tx.send(row.id, row.task_version, row.target)
 

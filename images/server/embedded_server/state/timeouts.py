@@ -5,23 +5,27 @@ from . import schedules
 from .settlement import expire
 from .transaction import COLUMNS, NEVER, Promise, Transaction, wrap
 
-_PROMISES = f"SELECT {COLUMNS} FROM promises WHERE state = 'pending' AND timeout_at <= ?"
-_TASKS = f"SELECT {COLUMNS} FROM promises WHERE task_at <= ? AND task_state = ?"
+_PROMISES = f"SELECT {COLUMNS} FROM promises WHERE state = 'pending' AND timeout_at <= ? LIMIT ?"
+_TASKS = f"SELECT {COLUMNS} FROM promises WHERE task_at <= ? AND task_state = ? LIMIT ?"
 _LATER = "UPDATE promises SET task_at = ? WHERE seq = ?"
 _RETURN = (
     "UPDATE promises SET task_state = 'pending', task_pid = NULL, task_ttl = NULL, task_at = ? WHERE seq = ?"
 )
 
 
-def process(tx: Transaction) -> int:
-    """Does everything that is due at `tx.now`; how many schedules fired."""
-    expire(tx, [Promise._make(row) for row in tx.execute(_PROMISES, (tx.now,)).fetchall()])
-    again = wrap(tx.now + tx.retry)
+def process(tx: Transaction, most: int = -1) -> int:
+    """Does what is due at `tx.now`, `most` of each kind (-1: all of it); how many schedules fired."""
+    expire(tx, [Promise._make(row) for row in tx.execute(_PROMISES, (tx.now, most)).fetchall()])
     for state, change in (("pending", _LATER), ("acquired", _RETURN)):
-        for found in tx.execute(_TASKS, (tx.now, state)).fetchall():
+        for found in tx.execute(_TASKS, (tx.now, state, most)).fetchall():
             row = Promise._make(found)
-            tx.execute(change, (again, row.seq))
-            tx.wake(again)
+            # A worker that polls has its offer, or the offer waits for room (`offers`): looking again is a precaution.
+            polled = state == "pending" and (row.target or "").startswith("poll:")
+            at = wrap(tx.now + (tx.again if polled else tx.retry))
+            tx.execute(change, (at, row.seq))
+            if state == "acquired":
+                tx.moves.append((row.id, None))
+            tx.wake(at)
             tx.send(row.id, row.task_version, row.target)
     return schedules.fire(tx)
 

@@ -44,6 +44,7 @@ class Outcome(NamedTuple):
 
     executes: dict[str, tuple[int, str]]
     unblocks: list[tuple[str, str]]
+    moves: list[tuple[str, str | None]]
     due: int
     reset: bool
 
@@ -55,12 +56,15 @@ class Transaction:
     Times are ms since 1970.
     """
 
-    __slots__ = ("corr", "db", "due", "execute", "executes", "now", "reset", "retry", "unblocks")
+    __slots__ = (
+        "again", "corr", "db", "due", "execute", "executes", "moves", "now", "reset", "retry", "unblocks",
+    )  # fmt: skip
 
     def __init__(self, db: sqlite3.Connection, retry: int) -> None:
         self.db = db
         self.execute = db.execute
-        self.retry = retry
+        #: ms after which a pending task is due: then it is offered again, and so on each `again` ms.
+        self.retry = self.again = retry
         self.now = 0
         self.corr = '""'
         self.begin()
@@ -71,12 +75,14 @@ class Transaction:
         self.executes: dict[str, tuple[int, str]] = {}
         #: (promise id, address)
         self.unblocks: list[tuple[str, str]] = []
+        #: (task id, the worker that holds it from now on; None: nobody does, and it is not offered as it was)
+        self.moves: list[tuple[str, str | None]] = []
         self.due = NEVER
         self.reset = False
 
     def outcome(self) -> Outcome:
         """What it has to send, and when to wake."""
-        return Outcome(self.executes, self.unblocks, self.due, self.reset)
+        return Outcome(self.executes, self.unblocks, self.moves, self.due, self.reset)
 
     def find(self, id: str) -> Promise | None:
         """The row as it stands, expired or not."""

@@ -1,0 +1,313 @@
+"""Which worker is offered which task, and when: as many at once as it takes up, and never one that sits on them.
+
+Each event stream has a window of offers that nobody has taken up yet. What does not fit waits here, in order, and
+leaves as soon as a task is taken up: ten thousand tasks at once cost no more messages than there are tasks. A stream
+that takes nothing and holds nothing is passed over, so its offers go to another one. v0.9.8 sends every pending task to
+a stream at random, again and again: docs/decisions/0085-offers-follow-places.md.
+
+All of it is in memory. The store has the truth: a restart offers every pending task again.
+"""
+
+import asyncio
+import logging
+import random
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from time import monotonic
+
+from .address import Poll
+from .polls import Stream
+
+log = logging.getLogger(__name__)
+
+#: Offers that a stream may have without having taken them up. The next one leaves when one of them is taken, so this
+#: covers the way there and back, not the worker's places.
+WINDOW = 16
+#: The same for tasks that are for one worker alone, which counts them by itself.
+NAMED_WINDOW = 1000
+#: Seconds until an offer is looked at again: a stream that never took any loses it then, a busy one to one with fewer.
+SOON = 0.3
+#: Seconds that a stream which has taken tasks before may hold none and take none of its offers.
+PATIENCE = 2.0
+#: A stream that is passed over gets an offer again after a second, then after twice that, up to so many seconds.
+LONGEST_REST = 60.0
+
+
+class Line:
+    """A stream, with what it was offered and has not taken up."""
+
+    __slots__ = ("named", "open", "proven", "rest", "rests_until", "stream")
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        #: What any worker may take, and what is for this one alone.
+        self.open: dict[str, None] = {}
+        self.named: dict[str, None] = {}
+        #: Whether it has taken up a task.
+        self.proven = False
+        self.rest = 0.0
+        self.rests_until = 0.0
+
+    def passed_over(self, now: float) -> None:
+        self.rest = min(max(1.0, self.rest * 2), LONGEST_REST)
+        self.rests_until = now + self.rest
+
+
+class Offer:
+    """A pending task on its way to a worker."""
+
+    __slots__ = ("line", "sent_at", "to", "version", "waited")
+
+    def __init__(self, version: int, to: Poll) -> None:
+        self.version = version
+        self.to = to
+        #: Where it is, and since when (monotonic); None while it waits here.
+        self.line: Line | None = None
+        self.sent_at = 0.0
+        #: Whether it has waited, so that the task may have changed meanwhile.
+        self.waited = False
+
+
+class Offers:
+    """Hands pending tasks to the streams of their group.
+
+    `still(id, version)` says whether the task is pending at that version; `message(id, version)` is what a worker is
+    sent; after `again` seconds a worker is reminded of an offer that it has not taken up.
+    """
+
+    def __init__(
+        self, still: Callable[[str, int], bool], message: Callable[[str, int], str], again: float
+    ) -> None:
+        self._still = still
+        self._message = message
+        self._again = again
+        self._lines: dict[str, list[Line]] = {}
+        #: Every offer by its task, those that wait and those that were sent.
+        self._offers: dict[str, Offer] = {}
+        #: What waits, by group (for `uni` by group and id), in order; what came back from a stream goes first.
+        self._waiting: dict[tuple[str, str], OrderedDict[str, None]] = {}
+        self._returned: dict[tuple[str, str], OrderedDict[str, None]] = {}
+        #: What was sent, the longest ago first.
+        self._sent: OrderedDict[str, None] = OrderedDict()
+        #: task -> the worker that holds it, and how many each holds.
+        self._holders: dict[str, str] = {}
+        self._holds: Counter[str] = Counter()
+        self._timer: asyncio.TimerHandle | None = None
+
+    # What happens to tasks.
+
+    def held(self, tasks: Iterable[tuple[str, str]]) -> None:
+        """These tasks are held by these workers already."""
+        for id, pid in tasks:
+            self._hold(id, pid)
+
+    def offer(self, id: str, version: int, to: Poll) -> None:
+        """The task is pending."""
+        known = self._offers.get(id)
+        if known is not None:
+            if known.version == version and known.to == to:
+                return
+            self._forget(id)
+        offer = self._offers[id] = Offer(version, to)
+        key = _key(to)
+        if key[0] not in self._lines and not self._waiting.get(key):
+            log.warning("no worker polls group=%s: its tasks wait for one", to.group)
+        self._waiting.setdefault(key, OrderedDict())[id] = None
+        self._pump(key)
+        offer.waited = True
+
+    def taken(self, id: str, pid: str) -> None:
+        """The worker has taken up the task."""
+        offer = self._forget(id)
+        self._hold(id, pid)
+        if offer is None:
+            return
+        for line in self._lines.get(offer.to.group, ()):
+            if line.stream.id == pid:
+                line.proven = True
+                line.rest = line.rests_until = 0.0
+        self._pump(_key(offer.to))
+
+    def left(self, id: str) -> None:
+        """The task is neither pending nor held."""
+        pid = self._holders.pop(id, None)
+        if pid is not None:
+            self._holds[pid] -= 1
+            if not self._holds[pid]:
+                del self._holds[pid]
+        self._forget(id)
+
+    def clear(self) -> None:
+        """There are no tasks any more."""
+        for id in list(self._offers):
+            self._forget(id)
+        self._holders.clear()
+        self._holds.clear()
+
+    # What happens to streams.
+
+    def opened(self, group: str, stream: Stream) -> None:
+        self._lines.setdefault(group, []).append(Line(stream))
+        for key in {(group, ""), (group, stream.id)}:
+            self._pump(key)
+
+    def closed(self, group: str, stream: Stream) -> None:
+        lines = self._lines.get(group, [])
+        for line in lines:
+            if line.stream is stream:
+                lines.remove(line)
+                if not lines:
+                    del self._lines[group]
+                self._take_all_back(line)
+                break
+
+    # How they come together.
+
+    def _hold(self, id: str, pid: str) -> None:
+        if id not in self._holders:
+            self._holders[id] = pid
+            self._holds[pid] += 1
+
+    def _forget(self, id: str) -> Offer | None:
+        offer = self._offers.pop(id, None)
+        if offer is not None:
+            if offer.line is not None:
+                self._untie(id, offer, offer.line)
+            else:
+                key = _key(offer.to)
+                for queues in (self._waiting, self._returned):
+                    if key in queues and queues[key].pop(id, key) is None and not queues[key]:
+                        del queues[key]
+        return offer
+
+    def _untie(self, id: str, offer: Offer, line: Line) -> None:
+        """The offer is the stream's no more."""
+        line.open.pop(id, None)
+        line.named.pop(id, None)
+        self._sent.pop(id, None)
+        offer.line = None
+
+    def _take_back(self, id: str, offer: Offer, line: Line) -> None:
+        """The offer waits again, before those that have not been sent."""
+        self._untie(id, offer, line)
+        self._returned.setdefault(_key(offer.to), OrderedDict())[id] = None
+
+    def _take_all_back(self, line: Line) -> None:
+        ids = [*line.open, *line.named]
+        for id in ids:
+            self._take_back(id, self._offers[id], line)
+        for key in {_key(self._offers[id].to) for id in ids}:
+            self._pump(key)
+
+    def _pump(self, key: tuple[str, str]) -> None:
+        """Sends what waits, as far as there is room."""
+        if key[0] not in self._lines:
+            return
+        for queues in (self._returned, self._waiting):
+            while queue := queues.get(key):
+                id = next(iter(queue))
+                offer = self._offers[id]
+                if offer.waited and not self._still(id, offer.version):
+                    self._forget(id)
+                    continue
+                line = self._choose(offer.to, monotonic())
+                if line is None:
+                    self._watch()
+                    return
+                if not self._send(id, offer, line):
+                    continue
+                del queue[id]
+                if not queue:
+                    del queues[key]
+
+    def _send(self, id: str, offer: Offer, line: Line) -> bool:
+        now = monotonic()
+        if not line.stream.event(self._message(id, offer.version)):
+            # It does not read: nothing more for it for a while.
+            line.rests_until = now + 1.0
+            return False
+        offer.line = line
+        offer.sent_at = now
+        (line.open if offer.to.cast == "any" else line.named)[id] = None
+        self._sent.pop(id, None)
+        self._sent[id] = None
+        self._watch()
+        return True
+
+    def _choose(self, to: Poll, now: float) -> Line | None:
+        """The stream that the address names, else of those with room the one that has least to do."""
+        lines = self._lines.get(to.group, ())
+        if to.cast != "any":
+            return next((line for line in lines if line.stream.id == to.id and _takes_named(line, now)), None)
+        usable = [line for line in lines if _takes(line, now)]
+        if len(usable) > 1:
+            for line in usable:
+                if line.stream.id == to.id:
+                    return line
+            # By load, then whoever has taken a task before, then by lot.
+            return min(usable, key=lambda line: (self._load(line), not line.proven, random.random()))  # noqa: S311
+        return usable[0] if usable else None
+
+    def _load(self, line: Line) -> int:
+        return len(line.open) + self._holds[line.stream.id]
+
+    # What nobody takes up.
+
+    def _watch(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SOON, self._look)
+
+    def stop(self) -> None:
+        """Looks no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        """Looks through the offers that were sent a while ago, and at the streams that have rested."""
+        self._timer = None
+        now = monotonic()
+        for id in list(self._sent):
+            offer = self._offers.get(id)
+            if offer is None or offer.line is None:
+                continue
+            age = now - offer.sent_at
+            if age < SOON:
+                break
+            self._late(id, offer, offer.line, age, now)
+        for key in {*self._returned, *self._waiting}:
+            self._pump(key)
+        if self._sent or any(group in self._lines for group, _ in (*self._returned, *self._waiting)):
+            self._watch()
+
+    def _late(self, id: str, offer: Offer, line: Line, age: float, now: float) -> None:
+        """An offer that its stream has not taken up: another one's, or sent again."""
+        lines = self._lines.get(offer.to.group, ())
+        others = [other for other in lines if other is not line and _takes(other, now)]
+        if others and offer.to.cast == "any":
+            if not self._holds[line.stream.id] and age >= (PATIENCE if line.proven else SOON):
+                log.info("worker %s takes no tasks: they go to others", line.stream.id)
+                line.passed_over(now)
+                self._take_all_back(line)
+                return
+            if any(2 * len(other.open) < len(line.open) for other in others):
+                self._take_back(id, offer, line)
+                self._pump(_key(offer.to))
+                return
+        if age >= self._again:
+            if self._still(id, offer.version):
+                self._send(id, offer, line)
+            else:
+                self._forget(id)
+
+
+def _takes(line: Line, now: float) -> bool:
+    return len(line.open) < WINDOW and now >= line.rests_until
+
+
+def _takes_named(line: Line, now: float) -> bool:
+    return len(line.named) < NAMED_WINDOW and now >= line.rests_until
+
+
+def _key(to: Poll) -> tuple[str, str]:
+    """Where it waits: with its group, or for the one worker that it is for."""
+    return to.group, (to.id or "") if to.cast == "uni" else ""
