@@ -1,8 +1,8 @@
 """Workflows of quick steps that all wait at once, for the worker's own client: its offers, its leases.
 
 Usage: python backlog.py URL fill JOBS GROUP…     has as many jobs wait in each group
-       python backlog.py URL work PLACES          a worker: takes up the group that each line of standard input names, and
-                                                  once the line `over` comes, prints what it ran as a JSON line
+       python backlog.py URL work PLACES          a worker: takes up the group that each line of standard input
+                                                  names; at the line `over` it prints what it ran, as JSON
 (needs the SDK and the worker's modules: run it in the worker's image)
 """
 
@@ -17,11 +17,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from connections import Client, Inbox, Requests
-from leases import Leases
 from resonate.connections import HttpConnection
 from resonate.resonate import Resonate
 from resonate.retry import Never
+
+from connections import Client, Inbox, Requests
+from leases import Leases
 
 STEPS = 5
 FOREVER = timedelta(days=3650)
@@ -56,9 +57,11 @@ async def fill(url: str, jobs: int, groups: list[str]) -> None:
 
     async def one(group: str, n: int) -> None:
         async with slots:
-            await client.options(target=f"poll://any@{group}", timeout=FOREVER).rpc(
-                f"{group}-{n}", "workflow", n
-            ).id()
+            await (
+                client.options(target=f"poll://any@{group}", timeout=FOREVER)
+                .rpc(f"{group}-{n}", "workflow", n)
+                .id()
+            )
 
     for group in groups:
         await asyncio.gather(*(one(group, n) for n in range(jobs)))

@@ -22,7 +22,7 @@ class Offers:
     """Hands offers to `begin`, as many at once as there are places; `end` says that one is over.
 
     What nobody has taken up is offered again after `seconds` (the server's RESONATE_TASKS__RETRY_TIMEOUT), to whichever
-    worker's turn it is: an offer that is older is another worker's by now, and is let go. While `wait()` is true nothing is
+    worker's turn it is: by then an offer is let go here. While `wait()` is true nothing is
     begun.
 
     The SDK itself queues all that is offered and asks the server for each, however long ago that was: with many jobs
@@ -39,8 +39,8 @@ class Offers:
     ) -> None:
         self._places = places
         self._begin = begin
-        #: A fifth more than the server takes, and what it takes to arrive.
-        self._seconds = seconds * 1.2 + 0.5
+        #: A little less than the server takes: what it is about to offer to another worker is let go.
+        self._seconds = seconds * 0.9
         self._wait = wait
         self._under_way: set[Offer] = set()
         #: By task, in the order of the first offer; the newest version, and when it was offered last.

@@ -36,7 +36,8 @@ class Delivery:
         self._push_enabled = settings.http_push.enabled
         self._head = f'"head":{{"serverUrl":{text(server_url)}}},"kind":"execute"}}'
         self.polls = Polls(settings.http_poll.max_connections, store.tx.retry / 1000)
-        self._offers = Offers(store.pending, self._offer_message, store.tx.retry / 1000)
+        # A worker forgets an offer when it might be another's: it is reminded before.
+        self._offers = Offers(store.pending, self._offer_message, 0.8 * store.tx.retry / 1000)
         self.pusher = Pusher(settings.http_push, metrics)
         #: Offers not sent yet: task id -> (version, address). Only a paused server keeps any for long.
         self.executes: dict[str, tuple[int, str]] = {}

@@ -97,7 +97,9 @@ class Store:
 
     def pending(self, id: str, version: int) -> bool:
         """Whether the task waits for a worker at that version."""
-        found = self.db.execute("SELECT task_state, task_version FROM promises WHERE id = ?", (id,)).fetchone()
+        found = self.db.execute(
+            "SELECT task_state, task_version FROM promises WHERE id = ?", (id,)
+        ).fetchone()
         return found == ("pending", version)
 
     def submit(self, call: Call) -> None:

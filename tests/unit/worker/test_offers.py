@@ -5,9 +5,9 @@ import pytest
 import offers
 from offers import MOST_WAITING, Offer, Offers
 
-#: After so many seconds the server offers a task again; an offer is good for a little longer.
+#: After so many seconds the server offers a task again; an offer is good for a little less.
 AGAIN = 5.0
-GONE = AGAIN * 1.2 + 0.6
+GONE = AGAIN * 0.9 + 0.1
 
 
 class Worker:
