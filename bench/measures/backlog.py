@@ -26,7 +26,8 @@ def measure() -> Result:
         f"{JOBS:,} jobs at once",
         f"workflows of five empty steps that wait when the workers come, {PLACES} places each, on a fresh store: {WAVES} "
         f"times {FEW} in turn, and {JOBS:,} at once; from the first step to the last. Busy: twelve loops beside that do "
-        "nothing but use the processors. Twice: steps run more often than once; 409: requests the server refused, with all at once",
+        "nothing but use the processors. Twice: steps run more often than once; 409: requests the server refused, with all at "
+        "once",
         "",
     )
     servers = {OURS: f"{PREFIX}/server-embedded"}

@@ -301,3 +301,21 @@ def test_a_foreign_file_is_left_alone(launch: Launch, tmp_path: Path) -> None:
     server = launch(wait=False)
     assert server.wait() == 1
     assert "was not written by the embedded server" in server.output()
+
+
+def test_streams_that_take_nothing_hold_up_no_work(launch: Launch) -> None:
+    server = launch()
+    foreign = [Poller(server, "g", "x") for _ in range(6)]
+    worker = Poller(server, "g", "w")
+    events = worker.events()
+    began = time.monotonic()
+    for n in range(20):
+        create(server, f"t{n}", "poll://any@g")
+        task = next(events)["data"]["task"]
+        assert server.send("task.acquire", {**task, "pid": "w", "ttl": 60_000})[0] == 200
+        settle = {"kind": "promise.settle", "head": {}, "data": {"id": task["id"], "state": "resolved"}}
+        assert server.send("task.fulfill", {"id": task["id"], "version": 1, "action": settle})[0] == 200
+    # At worst the first one passes through all six, at a third of a second each; their retry would take 30 s.
+    assert time.monotonic() - began < 10
+    for poller in (*foreign, worker):
+        poller.close()
