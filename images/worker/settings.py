@@ -36,6 +36,9 @@ class Settings:
     #: Limits of the process that reads one document.
     reader_seconds: int = 60
     reader_memory_mb: int = 768
+    #: `available`: that process is closed in by what the kernel has, and the log says what it lacks; `required`: the
+    #: worker does not start where it lacks something.
+    reader_isolation: str = "available"
     #: `local`, or a pydantic-ai model string.
     analyzer_model: str = "local"
     #: Base URL of an OpenAI-compatible endpoint; only with `openai:` models.
@@ -106,6 +109,7 @@ _READ: dict[str, Callable[[str], object]] = {
 }
 _NAMES = {"task_ttl_seconds": "RESONATE_TASK_TTL_SECONDS"}
 _MAY_BE_ZERO = {"stop_seconds"}
+_ISOLATION = ("available", "required")
 
 
 def load(environ: Mapping[str, str] | None = None, secrets: Path = _SECRETS) -> Settings:
@@ -130,6 +134,10 @@ def load(environ: Mapping[str, str] | None = None, secrets: Path = _SECRETS) -> 
             raise SettingError(f"{variable}={text!r} cannot be used: give a number above 0.")
         values[name] = value
     settings = Settings(**values)  # type: ignore[arg-type]
+    if settings.reader_isolation not in _ISOLATION:
+        raise SettingError(
+            f"READER_ISOLATION={settings.reader_isolation!r} cannot be used: give {' or '.join(_ISOLATION)}."
+        )
     try:
         base64.b64decode(settings.webhook_secret.removeprefix("whsec_"), validate=True)
     except ValueError:

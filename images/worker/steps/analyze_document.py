@@ -31,7 +31,7 @@ async def analyze_document(
         if settings.analyzer_model == "local":
             found = await run_limited(
                 "analysis", str(path), job.type, text.get("title") or document.get("name") or "",
-                seconds=settings.reader_seconds, memory_mb=settings.reader_memory_mb,
+                seconds=settings.reader_seconds, memory_mb=settings.reader_memory_mb, reads=[path],
             )  # fmt: skip
             analysis = RESULTS[job.type].model_validate(found)
             analyzer: dict[str, Any] = {"name": "local", "kind": "rules"}
