@@ -2,7 +2,7 @@
 
 The child is `python -P -m limited PLAN <module> ARG…`. It writes one JSON object to stdout,
 `{"fault": {"code", "message"}}` or anything else. Whatever kills it costs one try of one step. What it can reach is in
-limited.py and sandbox/.
+limited.py and confinement/.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def run_limited(
     limit.
     """
     for path in writes:
-        path.touch()  # noqa: ASYNC240 - in memory
+        path.touch()
     plan = {
         "seconds": seconds,
         "memory_mb": memory_mb,

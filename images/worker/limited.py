@@ -1,7 +1,7 @@
 """Usage: python -m limited PLAN MODULE ARG…     (called by isolation.py)
 
 PLAN is JSON: `{"seconds", "memory_mb", "reads": [path…], "writes": [path…]}`. Gives itself these limits, closes itself
-in (sandbox), then becomes MODULE. The worker, which renews the leases, goes before it.
+in (confinement), then becomes MODULE. The worker, which renews the leases, goes before it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import resource
 import runpy
 import sys
 
-import sandbox
+import confinement
 
 _MB = 1 << 20
 #: What the interpreter and the parsers' libraries need beside the modules in sys.path.
@@ -33,7 +33,7 @@ def main() -> None:
         resource.setrlimit(limit, (soft, hard))
     os.nice(10)
     code = [sys.prefix, sys.base_prefix, *(path for path in sys.path if path.startswith("/"))]
-    sandbox.close([*_CODE, *code, *plan["reads"]], plan["writes"])
+    confinement.close([*_CODE, *code, *plan["reads"]], plan["writes"])
     sys.argv = sys.argv[2:]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

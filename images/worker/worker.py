@@ -16,8 +16,8 @@ from pathlib import Path
 
 from resonate.retry import Never
 
+import confinement
 import log
-import sandbox
 import workflow
 from connections import Client, Inbox, OtherSdkError, Requests, check_sdk
 from leases import Leases
@@ -105,7 +105,7 @@ async def _say_healthy(file: Path, inbox: Inbox) -> None:
 
 def _check_isolation(settings: Settings) -> None:
     """Say what the reader's process is not closed off from. Raises :class:`SettingError` where that is required."""
-    for gap in sandbox.missing():
+    for gap in confinement.missing():
         if settings.reader_isolation == "required":
             raise SettingError(f"READER_ISOLATION=required cannot be kept. {gap}")
         logger.warning("the reader's process is not wholly closed in", extra={"missing": gap})
@@ -114,7 +114,7 @@ def _check_isolation(settings: Settings) -> None:
 def main() -> None:
     log.configure()
     # What the environment and memory hold, keys among them, is nobody else's from here on.
-    sandbox.hide()
+    confinement.hide()
     try:
         check_sdk()
         settings = load()

@@ -108,7 +108,7 @@ def main(targets: dict[str, Any]) -> dict[str, Any]:
     for pid in targets["pids"]:
         for name in ("environ", "mem", "maps", "cmdline"):
             doors[f"/proc/{pid}/{name}"] = read(f"/proc/{pid}/{name}")
-        doors[f"/proc/{pid}/fd"] = lambda pid=pid: os.listdir(f"/proc/{pid}/fd")
+        doors[f"/proc/{pid}/fd"] = lambda pid=pid: list(Path(f"/proc/{pid}/fd").iterdir())
         doors[f"ptrace {pid}"] = seize(pid)
         doors[f"kill {pid}"] = lambda pid=pid: os.kill(pid, 0)
         doors[f"prlimit {pid}"] = lambda pid=pid: resource.prlimit(pid, resource.RLIMIT_CPU)
@@ -135,11 +135,11 @@ def main(targets: dict[str, Any]) -> dict[str, Any]:
     doors["mkfifo"] = lambda: os.mkfifo(answer.with_name("pipe"))
     doors["chmod"] = lambda: answer.chmod(0o666)
     doors["utime"] = lambda: os.utime(answer)
-    doors["list /tmp"] = lambda: os.listdir("/tmp")  # noqa: S108 - hostile
-    doors["list /"] = lambda: os.listdir("/")
+    doors["list /tmp"] = lambda: list(Path("/tmp").iterdir())  # noqa: S108 - hostile
+    doors["list /"] = lambda: list(Path("/").iterdir())
     doors["fork"] = fork
     doors["exec"] = lambda: subprocess.run(["/bin/true"], check=False)
-    doors["execve"] = lambda: os.execv("/nothing", ["nothing"])
+    doors["execve"] = lambda: os.execv("/nothing", ["nothing"])  # noqa: S606 - hostile
     doors["thread"] = lambda: threading.Thread(target=int).start()
     doors["dumpable"] = lambda: called(157 if X86 else 167, 4, 1, 0, 0, 0)
     doors["sigio"] = lambda: fcntl.fcntl(1, fcntl.F_SETOWN, targets["pids"][0])
@@ -158,4 +158,4 @@ def main(targets: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    print(json.dumps(main(json.loads(sys.argv[1]))))
+    print(json.dumps(main(json.loads(sys.argv[1]))))  # noqa: T201 - the answer

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.results import RESULTS
-from contract import Job
+from contract import Job, split_s3
 from isolation import run_limited
 from steps.keys import part_key
-from storage import split_uri
 from tools import Tools
 
 
@@ -26,7 +25,7 @@ async def analyze_document(
     settings = tools.settings
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "text"
-        await tools.storage.fetch(*split_uri(text["uri"]), path)
+        await tools.storage.fetch(*split_s3(text["uri"]), path)
         await tools.crash_point(job, "analyze_document", "middle")
         if settings.analyzer_model == "local":
             found = await run_limited(

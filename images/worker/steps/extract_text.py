@@ -8,10 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from contract import Job
+from contract import Job, split_s3
 from isolation import run_limited
 from steps.keys import text_key
-from storage import split_uri
 from tools import Tools
 
 
@@ -28,7 +27,7 @@ async def extract_text(tools: Tools, job: Job, document: dict[str, Any]) -> dict
     settings = tools.settings
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "document", Path(folder) / "text"
-        await tools.storage.fetch(*split_uri(document["uri"]), source)
+        await tools.storage.fetch(*split_s3(document["uri"]), source)
         await tools.crash_point(job, "extract_text", "middle")
         found = await run_limited(
             "reading", str(source), document["mediaType"], str(target),

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+import confinement
 import isolation
-import sandbox
 import worker
+from confinement import landlock, seccomp
 from isolation import run_limited
-from sandbox import landlock, seccomp
 from settings import SettingError, Settings, load
 from trouble import Permanent, Transient
 
@@ -64,16 +64,16 @@ async def test_every_door_is_shut_to_hostile_code(tmp_path: Path, monkeypatch: p
     # AND without it the same code finds them open: the test tries what it says it tries
     answer.write_text("")
     control = await plain(sys.executable, str(HARNESS / "hostile.py"), json.dumps(targets))
-    for door in (f"read {other}", f"kill {os.getpid()}", f"prlimit {os.getpid()}", "udp 127.0.0.1:53", "AF_UNIX",
-                 "fork", "exec", "thread", "symlink", "link", f"write {tmp_path / 'beside'}", "rename", "unlink"):  # fmt: skip
-        assert control[door] == "open", (door, control[door])
+    doors = {f"read {other}", f"kill {os.getpid()}", f"prlimit {os.getpid()}", f"write {tmp_path / 'beside'}"}
+    doors |= {"udp 127.0.0.1:53", "AF_UNIX", "fork", "exec", "thread", "symlink", "link", "rename", "unlink"}
+    assert {door: control[door] for door in doors if control[door] != "open"} == {}
 
 
 async def test_the_one_document_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = tmp_path / "own"
     own.write_text("words")
     module = hostile(
-        tmp_path, monkeypatch, "import sys; print('{\"read\": \"%s\"}' % open(sys.argv[1]).read())"
+        tmp_path, monkeypatch, 'import sys; print(\'{"read": "%s"}\' % open(sys.argv[1]).read())'
     )
     assert await run_limited(module, str(own), seconds=5, memory_mb=256, reads=[own]) == {"read": "words"}
     with pytest.raises(Transient, match="PermissionError") as caught:
@@ -139,12 +139,12 @@ async def test_a_signal_without_a_name_is_a_crash_like_others(
 def test_what_the_kernel_lacks_is_said_or_stops_the_worker(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert sandbox.missing() == [], "this kernel cannot run these tests"
+    assert confinement.missing() == [], "this kernel cannot run these tests"
     monkeypatch.setattr(landlock, "version", lambda: 0)
     monkeypatch.setattr(seccomp, "available", lambda: False)
     worker._check_isolation(Settings())
     assert ["Landlock" in caplog.records[0].missing, "seccomp" in caplog.records[1].missing] == [True, True]  # type: ignore[attr-defined]
-    with pytest.raises(SettingError, match="READER_ISOLATION=required cannot be kept. .*Landlock"):
+    with pytest.raises(SettingError, match=r"READER_ISOLATION=required cannot be kept\. .*Landlock"):
         worker._check_isolation(load({"READER_ISOLATION": "required"}))
     with pytest.raises(SettingError, match="READER_ISOLATION='off' cannot be used"):
         load({"READER_ISOLATION": "off"})
@@ -153,8 +153,8 @@ def test_what_the_kernel_lacks_is_said_or_stops_the_worker(
 @pytest.mark.parametrize(
     ("lacking", "open_doors", "shut"),
     [
-        ("sandbox.landlock.version = lambda: 0", {"read /etc/passwd"}, {"AF_INET", "fork", "symlink"}),
-        ("sandbox.seccomp.available = lambda: False", {"udp 127.0.0.1:53"}, {"read /etc/passwd", "tcp 127.0.0.1:9"}),
+        ("confinement.landlock.version = lambda: 0", {"read /etc/passwd"}, {"AF_INET", "fork", "symlink"}),
+        ("confinement.seccomp.available = lambda: False", {"udp 127.0.0.1:53"}, {"read /etc/passwd", "tcp 127.0.0.1:9"}),
     ],
 )  # fmt: skip
 async def test_one_means_holds_without_the_other(
@@ -164,9 +164,14 @@ async def test_one_means_holds_without_the_other(
     monkeypatch.syspath_prepend(HARNESS)
     code = tmp_path / "code"
     code.mkdir()
-    lines = f"import sandbox, sandbox.landlock, sandbox.seccomp\n{lacking}\nimport limited\nlimited.main()"
+    lines = f"import confinement, confinement.landlock, confinement.seccomp\n{lacking}\nimport limited\nlimited.main()"
     (code / "lacking.py").write_text(lines)
-    targets = {"files": ["/etc/passwd"], "pids": [os.getpid()], "tcp": [["127.0.0.1", 9]], "udp": [["127.0.0.1", 53]]}
+    targets = {
+        "files": ["/etc/passwd"],
+        "pids": [os.getpid()],
+        "tcp": [["127.0.0.1", 9]],
+        "udp": [["127.0.0.1", 53]],
+    }
     plan = {"seconds": 20, "memory_mb": 256, "reads": [], "writes": []}
     path = os.pathsep.join([str(code), str(HARNESS), *sys.path])
     child = await asyncio.create_subprocess_exec(
@@ -220,7 +225,15 @@ def test_the_filter_is_well_formed_for_each_machine(machine: str) -> None:
 def test_nothing_else_of_the_worker_s_starts_a_process() -> None:
     """One way into a process, so that none is left open."""
     home = Path(isolation.__file__).parent
-    starts = ("subprocess", "os.fork", "os.spawn", "os.posix_spawn", "multiprocessing", "os.system", "os.popen")
+    starts = (
+        "subprocess",
+        "os.fork",
+        "os.spawn",
+        "os.posix_spawn",
+        "multiprocessing",
+        "os.system",
+        "os.popen",
+    )
     found = [
         path.name
         for path in home.rglob("*.py")

@@ -220,8 +220,8 @@ async def test_what_a_hostile_document_can_do_costs_one_process(
 ) -> None:
     (tmp_path / "evil.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
+    huge = tmp_path / "huge"
     with pytest.raises(Permanent) as caught:
-        huge = tmp_path / "huge"
         await run_limited("evil", str(huge), seconds=seconds, memory_mb=128, writes=[huge])
     assert caught.value.code == found
     assert message in caught.value.message

@@ -1,8 +1,8 @@
 """What a process that reads a hostile file may still do: read its code and that file, compute, write its answer.
 
 Two means of the Linux kernel, both open to a process without rights in a container without capabilities:
-:mod:`sandbox.landlock` for files, :mod:`sandbox.seccomp` for everything else. `python -m sandbox` prints what this
-kernel lacks, a line each; it needs the standard library alone.
+:mod:`confinement.landlock` for files, :mod:`confinement.seccomp` for everything else. `python -m confinement` prints
+what this kernel lacks, a line each; it needs the standard library alone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable
 
-from sandbox import landlock, seccomp
+from confinement import landlock, seccomp
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _SIGKILL = 9

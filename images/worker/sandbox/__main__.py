@@ -1,5 +1,0 @@
-"""Usage: python -m sandbox     prints what this kernel lacks to close the reader's process in, a line each"""
-
-from sandbox import missing
-
-print("\n".join(missing()), end="")  # noqa: T201 - the answer
