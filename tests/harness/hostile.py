@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +109,12 @@ def main(targets: dict[str, Any]) -> dict[str, Any]:
     for pid in targets["pids"]:
         for name in ("environ", "mem", "maps", "cmdline"):
             doors[f"/proc/{pid}/{name}"] = read(f"/proc/{pid}/{name}")
-        doors[f"/proc/{pid}/fd"] = lambda pid=pid: list(Path(f"/proc/{pid}/fd").iterdir())
+        doors[f"/proc/{pid}/fd"] = partial(os.listdir, f"/proc/{pid}/fd")
         doors[f"ptrace {pid}"] = seize(pid)
-        doors[f"kill {pid}"] = lambda pid=pid: os.kill(pid, 0)
-        doors[f"prlimit {pid}"] = lambda pid=pid: resource.prlimit(pid, resource.RLIMIT_CPU)
-        doors[f"affinity {pid}"] = lambda pid=pid: os.sched_setaffinity(pid, os.sched_getaffinity(0))
-        doors[f"nice {pid}"] = lambda pid=pid: os.getpriority(os.PRIO_PROCESS, pid)
+        doors[f"kill {pid}"] = partial(os.kill, pid, 0)
+        doors[f"prlimit {pid}"] = partial(resource.prlimit, pid, resource.RLIMIT_CPU)
+        doors[f"affinity {pid}"] = partial(os.sched_setaffinity, pid, os.sched_getaffinity(0))
+        doors[f"nice {pid}"] = partial(os.getpriority, os.PRIO_PROCESS, pid)
     doors["kill all"] = lambda: os.kill(-1, 0)
     doors["kill group"] = lambda: os.killpg(0, 0)
     for host, port in targets["tcp"]:
@@ -124,19 +125,19 @@ def main(targets: dict[str, Any]) -> dict[str, Any]:
         family = getattr(socket, name)
         kind = socket.SOCK_SEQPACKET if name == "AF_ALG" else socket.SOCK_STREAM
         kind = socket.SOCK_RAW if name == "AF_NETLINK" else kind
-        doors[name] = lambda family=family, kind=kind: socket.socket(family, kind).close()
+        doors[name] = partial(socket.socket, family, kind)
     doors["socketpair"] = socket.socketpair
     answer = Path(targets["answer"])
     for path in (answer.with_name("beside"), Path("/tmp/outside"), Path("/dev/shm/outside")):  # noqa: S108 - hostile
-        doors[f"write {path}"] = lambda path=path: path.write_bytes(b"x")
+        doors[f"write {path}"] = partial(path.write_bytes, b"x")
     doors["symlink"] = lambda: answer.with_name("symlink").symlink_to("/etc/passwd")
     doors["link"] = lambda: answer.with_name("link").hardlink_to(answer)
     doors["mkdir"] = lambda: answer.with_name("folder").mkdir()
     doors["mkfifo"] = lambda: os.mkfifo(answer.with_name("pipe"))
     doors["chmod"] = lambda: answer.chmod(0o666)
     doors["utime"] = lambda: os.utime(answer)
-    doors["list /tmp"] = lambda: list(Path("/tmp").iterdir())  # noqa: S108 - hostile
-    doors["list /"] = lambda: list(Path("/").iterdir())
+    doors["list /tmp"] = partial(os.listdir, "/tmp")  # noqa: S108 - hostile
+    doors["list /"] = partial(os.listdir, "/")
     doors["fork"] = fork
     doors["exec"] = lambda: subprocess.run(["/bin/true"], check=False)
     doors["execve"] = lambda: os.execv("/nothing", ["nothing"])  # noqa: S606 - hostile
@@ -145,7 +146,7 @@ def main(targets: dict[str, Any]) -> dict[str, Any]:
     doors["sigio"] = lambda: fcntl.fcntl(1, fcntl.F_SETOWN, targets["pids"][0])
     for name, numbers in CALLS.items():
         arguments = (-1, 0, 0, 0, 0, 0)
-        doors[f"call {name}"] = lambda n=numbers[0 if X86 else 1], a=arguments: called(n, *a)
+        doors[f"call {name}"] = partial(called, numbers[0 if X86 else 1], *arguments)
     found: dict[str, Any] = {name: tried(door) for name, door in doors.items()}
     # Last: these end the answer's file where they are open.
     found["rename"] = tried(lambda: answer.rename(answer.with_name("renamed")))
