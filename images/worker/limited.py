@@ -11,12 +11,20 @@ import os
 import resource
 import runpy
 import sys
+from pathlib import Path
 
 import confinement
 
 _MB = 1 << 20
 #: What the interpreter and the parsers' libraries need beside the modules in sys.path.
 _CODE = ("/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/urandom")
+
+
+def _code() -> list[str]:
+    """Where modules come from. Not what holds more than modules, as / does for a worker that is started from there."""
+    home = Path(__file__).parent
+    folders = [sys.prefix, sys.base_prefix, *sys.path]
+    return [folder for folder in folders if folder.startswith("/") and Path(folder) not in home.parents]
 
 
 def main() -> None:
@@ -32,8 +40,7 @@ def main() -> None:
     ):
         resource.setrlimit(limit, (soft, hard))
     os.nice(10)
-    code = [sys.prefix, sys.base_prefix, *(path for path in sys.path if path.startswith("/"))]
-    confinement.close([*_CODE, *code, *plan["reads"]], plan["writes"])
+    confinement.close([*_CODE, *_code(), *plan["reads"]], plan["writes"])
     sys.argv = sys.argv[2:]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

@@ -55,11 +55,7 @@ def tried(door: Callable[[], Any]) -> str:
 
 
 def read(path: str) -> Callable[[], Any]:
-    def door() -> None:
-        with Path(path).open("rb") as file:
-            file.read(1)
-
-    return door
+    return lambda: Path(path).open("rb").close()  # which is where rights are looked at
 
 
 def connect(family: int, kind: int, address: Any) -> Callable[[], Any]:

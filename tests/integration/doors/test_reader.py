@@ -13,12 +13,13 @@ HOSTILE = ROOT / "tests" / "harness" / "hostile.py"
 SHUT = {"EPERM", "EACCES", "can't start new thread"}
 #: Runs inside the worker's container, as the worker does: hostile code as the reader, and again as any other process.
 DRIVER = """
-import asyncio, json, os, socket, subprocess, sys
+import asyncio, json, os, shutil, socket, subprocess, sys
 from pathlib import Path
 home = Path("/tmp/driver-%d" % os.getpid())
 home.mkdir()
-(home / "hostile.py").write_text(json.loads(sys.argv[1]))
-sys.path[:0] = ["/app", str(home)]
+(home / "code").mkdir()
+(home / "code" / "hostile.py").write_text(json.loads(sys.argv[1]))
+sys.path[:0] = ["/app", str(home / "code")]
 from isolation import run_limited
 (worker,) = [int(p.name) for p in Path("/proc").iterdir()
              if p.name.isdigit() and (p / "cmdline").read_bytes() == b"python\\0worker.py\\0"]
@@ -35,7 +36,10 @@ targets = json.dumps({
 })
 reader = asyncio.run(run_limited("hostile", targets, seconds=30, memory_mb=256, reads=[], writes=[answer]))
 answer.write_text("")
-plain = json.loads(subprocess.run([sys.executable, home / "hostile.py", targets], capture_output=True).stdout)
+plain = json.loads(subprocess.run([sys.executable, home / "code" / "hostile.py", targets], capture_output=True).stdout)
+shutil.rmtree(home)
+for left in (Path("/tmp/outside"), Path("/dev/shm/outside")):
+    left.unlink(missing_ok=True)
 print(json.dumps({"worker": worker, "own": os.getpid(), "files": files, "reader": reader, "plain": plain}))
 """
 
