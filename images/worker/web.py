@@ -239,12 +239,12 @@ def _sorted(url: str, error: Exception) -> Permanent | Transient:
         if isinstance(seen, Permanent):
             return seen
         seen = seen.__cause__ or seen.__context__
-    if isinstance(error, ValueError):  # aiohttp.InvalidURL is one
-        return _no_url(url)
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
         return Permanent(
             "document_not_readable", f"{_host(url)} has a certificate that cannot be trusted: {error}"
         )
+    if isinstance(error, ValueError):  # aiohttp.InvalidURL is one; so was a certificate's fault
+        return _no_url(url)
     return Transient("source_unavailable", f"{_host(url)} cannot be reached: {error}")
 
 
