@@ -103,4 +103,17 @@ check_index() {
     return 1
 }
 
+# check_reader: this kernel can close in the process that reads a document, in a container like the worker's. Needs a
+# Python image.
+check_reader() {
+    local image lacks
+    image=$(found PYTHON_IMAGE)
+    [ -n "$image" ] && image_present "$image" || return 0
+    lacks=$(docker run --rm --read-only --network none --user 10001:10001 --cap-drop ALL --security-opt no-new-privileges \
+        -v "$PWD/images/worker/confinement:/code/confinement:ro" -w /code "$image" python3 -B -m confinement 2>&1) || lacks="It could not be asked: $lacks"
+    [ -n "$lacks" ] || return 0
+    PROBLEM="${lacks//$'\n'/ } The worker runs all the same; READER_ISOLATION=required has it refuse to."
+    return 1
+}
+
 INDEX_PROBLEM="the Python package index does not answer from inside a container; check the network, or name your mirror with PIP_INDEX_URL=… and your proxy's certificate authority with CA_BUNDLE=/path/to/bundle.pem"

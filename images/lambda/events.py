@@ -74,10 +74,13 @@ def body[T: BaseModel](event: BaseProxyEvent, model: type[T]) -> T:
 def job_id(text: str) -> str:
     """A jobId from a path. Raises :class:`InvalidError`."""
     if not re.fullmatch(JOB_ID, text):
-        raise InvalidError(
-            "These fields are not right: jobId.", [{"field": "jobId", "message": _job_id_rule()}]
-        )
+        raise wrong_field("jobId", _job_id_rule())
     return text
+
+
+def wrong_field(name: str, message: str) -> InvalidError:
+    """The error that names one field and what it must be."""
+    return InvalidError(f"These fields are not right: {name}.", [{"field": name, "message": message}])
 
 
 def page(event: BaseProxyEvent) -> tuple[str | None, int, str | None]:

@@ -8,6 +8,7 @@ dependencies. `python lambda_function.py job-001` sends it a synthetic event, as
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -18,7 +19,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import events
-from contract import Job, Verdict
+from contract import Job, NotASourceError, Sources, Verdict
 from jobs import Answer, Jobs
 from promises import connect
 
@@ -27,6 +28,7 @@ router = Router()  # type: ignore[no-untyped-call]
 http_api, rest_api = APIGatewayHttpResolver(), APIGatewayRestResolver()
 promises = connect()
 jobs = Jobs(promises)
+sources = Sources.of(os.environ)
 
 
 def answer(work: Callable[[], Awaitable[Answer]]) -> Response[str]:
@@ -38,6 +40,10 @@ def answer(work: Callable[[], Awaitable[Answer]]) -> Response[str]:
 def process_document() -> Response[str]:
     job = events.body(router.current_event, Job)
     logger.append_keys(job=job.jobId)
+    try:
+        sources.check(job.documentUrl)
+    except NotASourceError as error:
+        raise events.wrong_field("documentUrl", str(error)) from None
     return answer(lambda: jobs.submit(job))
 
 

@@ -1,33 +1,48 @@
-"""Usage: python -m limited SECONDS MEMORY_MB MODULE ARG…     (called by isolation.py)
+"""Usage: python -m limited PLAN MODULE ARG…     (called by isolation.py)
 
-Gives itself limits, then becomes MODULE. What it cannot do any more: more processor time, more memory, files
-over 256 MB, core dumps, new programs' extra rights. The worker, which renews the leases, goes before it.
+PLAN is JSON: `{"seconds", "memory_mb", "reads": [path…], "writes": [path…]}`. Gives itself these limits, closes itself
+in (confinement), then becomes MODULE. The worker, which renews the leases, goes before it.
 """
 
 from __future__ import annotations
 
-import ctypes
+import json
 import os
 import resource
 import runpy
 import sys
+from pathlib import Path
 
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
-_SIGKILL = 9
+import confinement
+
+_MB = 1 << 20
+#: What the interpreter and the parsers' libraries need beside the modules in sys.path.
+_CODE = ("/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/urandom")
+
+
+def _code() -> list[str]:
+    """Where modules come from. Not what holds more than modules, as / does for a worker that is started from there."""
+    home = Path(__file__).parent
+    folders = [sys.prefix, sys.base_prefix, *sys.path]
+    return [folder for folder in folders if folder.startswith("/") and Path(folder) not in home.parents]
 
 
 def main() -> None:
-    seconds, memory_mb, module = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (256 << 20, 256 << 20))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    plan = json.loads(sys.argv[1])
+    seconds, memory = plan["seconds"], plan["memory_mb"] * _MB
+    for limit, soft, hard in (
+        (resource.RLIMIT_CPU, seconds, seconds + 1),
+        (resource.RLIMIT_AS, memory, memory),
+        (resource.RLIMIT_FSIZE, 256 * _MB, 256 * _MB),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_NOFILE, 64, 64),
+        (resource.RLIMIT_NPROC, 0, 0),  # no process and no thread beside this one
+    ):
+        resource.setrlimit(limit, (soft, hard))
     os.nice(10)
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL)  # gone with the worker, however that dies
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    sys.argv = sys.argv[3:]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    confinement.close([*_CODE, *_code(), *plan["reads"]], plan["writes"])
+    sys.argv = sys.argv[2:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

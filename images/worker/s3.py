@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from trouble import Permanent, Transient, Trouble
 
@@ -63,6 +63,8 @@ def trouble(error: Exception, missing: str, what: str) -> Trouble | None:
         if code in _PASSING or status >= 500 or status in {0, 408, 429}:
             return Transient("storage_unavailable", f"S3 cannot serve {what} now ({code}).")
         return Permanent("document_not_readable", f"S3 refuses {what}: {error}")
+    if isinstance(error, ParamValidationError):
+        return Permanent("url_not_allowed", f"S3 can have no such object as {what}: {error}")
     # Some of botocore's are an OSError as well, and none of Python's own for connections: its time-outs, for two.
     if isinstance(error, BotoCoreError | S3UploadFailedError | ConnectionError | TimeoutError):
         return Transient("storage_unavailable", f"S3 cannot serve {what} now: {error}")

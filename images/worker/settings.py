@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from contract import Sources
+
 
 class SettingError(ValueError):
     """A setting has a value the worker cannot use; the message names both."""
@@ -31,6 +33,8 @@ class Settings:
     documents_bucket: str = "documents"
     work_bucket: str = "work"
     results_bucket: str = "results"
+    #: Where documents may come from: never from the work and results buckets; see contract/sources.py.
+    sources: Sources = field(default_factory=Sources)
     #: Largest document, in MB (10^6 bytes).
     max_document_mb: int = 50
     #: Seconds a download may take.
@@ -38,6 +42,9 @@ class Settings:
     #: Limits of the process that reads one document.
     reader_seconds: int = 60
     reader_memory_mb: int = 768
+    #: `available`: that process is closed in by what the kernel has, and the log says what it lacks; `required`: the
+    #: worker does not start where it lacks something.
+    reader_isolation: str = "available"
     #: `local`, or a pydantic-ai model string.
     analyzer_model: str = "local"
     #: Base URL of an OpenAI-compatible endpoint; only with `openai:` models.
@@ -108,6 +115,7 @@ _READ: dict[str, Callable[[str], object]] = {
 }
 _NAMES = {"task_ttl_seconds": "RESONATE_TASK_TTL_SECONDS", "task_retry_ms": "RESONATE_TASKS__RETRY_TIMEOUT"}
 _MAY_BE_ZERO = {"stop_seconds"}
+_ISOLATION = ("available", "required")
 
 
 def load(environ: Mapping[str, str] | None = None, secrets: Path = _SECRETS) -> Settings:
@@ -118,6 +126,8 @@ def load(environ: Mapping[str, str] | None = None, secrets: Path = _SECRETS) -> 
     environ = os.environ if environ is None else environ
     values: dict[str, object] = {}
     for name, default, kind in ((f.name, f.default, f.type) for f in fields(Settings)):
+        if name == "sources":
+            continue  # of several variables
         variable = _NAMES.get(name, name.upper())
         text = environ.get(variable)
         if not text and name in _SECRET:
@@ -131,7 +141,17 @@ def load(environ: Mapping[str, str] | None = None, secrets: Path = _SECRETS) -> 
         if isinstance(value, (int, float)) and (value < 0 or (value == 0 and name not in _MAY_BE_ZERO)):
             raise SettingError(f"{variable}={text!r} cannot be used: give a number above 0.")
         values[name] = value
+    values["sources"] = Sources.of(environ)
     settings = Settings(**values)  # type: ignore[arg-type]
+    for bucket in settings.sources.own & (settings.sources.allowed | {settings.documents_bucket}):
+        raise SettingError(
+            f"WORK_BUCKET or RESULTS_BUCKET is {bucket!r}, where documents come from as well (DOCUMENTS_BUCKET, "
+            "SOURCE_BUCKETS): a job could name another's text as its document. Give each a bucket of its own."
+        )
+    if settings.reader_isolation not in _ISOLATION:
+        raise SettingError(
+            f"READER_ISOLATION={settings.reader_isolation!r} cannot be used: give {' or '.join(_ISOLATION)}."
+        )
     try:
         base64.b64decode(settings.webhook_secret.removeprefix("whsec_"), validate=True)
     except ValueError:

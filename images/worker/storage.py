@@ -8,7 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from trouble import Permanent
 
@@ -19,12 +18,6 @@ def _open(threads: int) -> Any:
     import s3  # in a thread: it takes seconds where disks are slow
 
     return s3.client(threads)
-
-
-def split_uri(uri: str) -> tuple[str, str]:
-    """`s3://bucket/key` as bucket and key; the key percent-decoded, as it was encoded to be a URL."""
-    parts = urlsplit(uri.replace("?", "%3F").replace("#", "%23"))
-    return parts.netloc, unquote(parts.path.removeprefix("/"))
 
 
 class Storage:

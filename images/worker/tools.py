@@ -29,7 +29,7 @@ class Tools:
 
     def __post_init__(self) -> None:
         self.storage = Storage(threads=self.settings.worker_concurrency + 4)
-        self.web = Web(private_hosts=self.settings.private_hosts)
+        self.web = Web(private_hosts=self.settings.private_hosts, sources=self.settings.sources)
 
     async def close(self) -> None:
         await self.web.close()

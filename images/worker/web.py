@@ -16,13 +16,13 @@ import ssl
 from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
+from contract import NotASourceError, Sources
 from trouble import Permanent, Transient
 
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -31,16 +31,41 @@ _BLOCK = 1 << 18
 _AGENT = "document-processor/1"
 
 
+#: What `is_global` takes for the open internet, and no document lies at: IANA's special-purpose registries
+#: (https://www.iana.org/assignments/iana-ipv4-special-registry, …-ipv6-…) beyond this Python's own table, and Azure's
+#: host. Other clouds' metadata is at link-local, shared or unique local addresses.
+_SPECIAL = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "168.63.129.16/32",  # Azure: metadata, DNS and health of a virtual machine
+            "192.0.0.0/24",  # protocol assignments: PCP, the NAT's own control, answers there; Oracle Cloud's metadata
+            "192.31.196.0/24", "192.52.193.0/24", "192.175.48.0/24",  # AS112, AMT: the nearest relay
+            "192.88.99.0/24",  # 6to4's relay
+            "2001::/23",  # protocol assignments: PCP, Teredo, AMT, ORCHID
+            "2620:4f:8000::/48",  # AS112
+            "3fff::/20",  # documentation
+        ),
+    )
+)  # fmt: skip
+#: Of IPv6, what is given to hosts of the internet at all: everything else is special, or nobody's yet.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the open internet, also when it is wrapped in IPv6."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is None and ip in ipaddress.ip_network("64:ff9b::/96"):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if ip in _NAT64:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+        if ip not in _UNICAST:
+            return False
+    special = any(ip in network for network in _SPECIAL)
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved and not special
 
 
 def _plain(host: str) -> str:
@@ -76,8 +101,9 @@ class _PublicResolver(AbstractResolver):
 class Web:
     """GET for documents, POST for webhooks. Every method raises only :class:`trouble.Trouble`."""
 
-    def __init__(self, *, private_hosts: Iterable[str] = ()) -> None:
+    def __init__(self, *, private_hosts: Iterable[str] = (), sources: Sources | None = None) -> None:
         self._private_hosts = frozenset(host.lower() for host in private_hosts)
+        self._sources = sources or Sources()
         self._session: aiohttp.ClientSession | None = None
 
     def _open(self) -> aiohttp.ClientSession:
@@ -92,24 +118,31 @@ class Web:
             )
         return self._session
 
-    def check(self, url: str) -> None:
-        """Refuse what no connection should be tried to. Raises :class:`trouble.Permanent`."""
-        parts = urlsplit(url)
-        known = (parts.hostname or "") in self._private_hosts
-        if parts.scheme != "https" and not (known and parts.scheme == "http"):
-            raise Permanent("url_not_allowed", f"{parts.scheme}:// is not allowed here, only https://.")
+    def check(self, url: str) -> URL:
+        """The URL as it is connected to: read once, so that nothing else is connected to than was checked.
+
+        Raises :class:`trouble.Permanent` for what no connection should be tried to.
+        """
         try:
-            (parts.hostname or "").encode("idna")
-        except UnicodeError:
-            raise Permanent("url_not_allowed", f"{parts.hostname} is no name that DNS can hold.") from None
-        try:
-            public = is_public(_plain(parts.hostname or ""))
+            target = URL(url, encoded=True)
+            host = (target.raw_host or "").lower()
+            host.encode("idna")
         except ValueError:
-            return  # a name, not an address: the resolver checks what it stands for
+            raise _no_url(url) from None
+        known = host in self._private_hosts
+        if target.scheme != "https" and not (known and target.scheme == "http"):
+            raise Permanent("url_not_allowed", f"{target.scheme}:// is not allowed here, only https://.")
+        if not host:
+            raise _no_url(url)
+        try:
+            public = is_public(_plain(host))
+        except ValueError:
+            if "[" in target.raw_authority:  # an address of a kind to come
+                raise _no_url(url) from None
+            return target  # a name, not an address: the resolver checks what it stands for
         if not public and not known:
-            raise Permanent(
-                "url_not_allowed", f"{parts.hostname} is a private address; this worker does not go there."
-            )
+            raise Permanent("url_not_allowed", f"{host} is a private address; this worker does not go there.")
+        return target
 
     async def download(self, url: str, path: Path, *, limit: int, seconds: float) -> tuple[str, int, str]:
         """Stream a document to a file. Returns its sha256, its bytes and its declared media type."""
@@ -120,19 +153,21 @@ class Web:
             raise Transient("source_unavailable", f"{_host(url)} is silent: {error}.") from None
         except TimeoutError:
             raise Transient("source_unavailable", f"{_host(url)} took over {seconds:g} s.") from None
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _sorted(url, error) from None
 
     async def _download(self, url: str, path: Path, limit: int) -> tuple[str, int, str]:
         target = url
         for _ in range(_MAX_REDIRECTS + 1):
-            self.check(target)
+            place = self.check(target)
+            try:
+                self._sources.check(target)
+            except NotASourceError as error:
+                raise Permanent("url_not_allowed", f"{_shown(target)} {error}.") from None
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
-            async with self._open().get(
-                URL(target, encoded=True), allow_redirects=False, timeout=timeout
-            ) as answer:
+            async with self._open().get(place, allow_redirects=False, timeout=timeout) as answer:
                 if answer.status in _REDIRECTS and "Location" in answer.headers:
-                    target = str(answer.url.join(URL(answer.headers["Location"])))
+                    target = _moved(place, answer.headers["Location"])
                     continue
                 _raise_for_status(url, answer.status, answer.headers)
                 if (answer.content_length or 0) > limit:
@@ -150,16 +185,16 @@ class Web:
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         """POST to a webhook. Returns the status, whatever it is; redirects are not followed."""
-        self.check(url)
+        place = self.check(url)
         timeout = aiohttp.ClientTimeout(total=15, sock_connect=5)
         try:
             async with self._open().post(
-                URL(url, encoded=True), data=body, headers=headers, allow_redirects=False, timeout=timeout
+                place, data=body, headers=headers, allow_redirects=False, timeout=timeout
             ) as answer:
                 return answer.status
         except TimeoutError:
             raise Transient("source_unavailable", f"{_host(url)} did not answer within 15 s.") from None
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _sorted(url, error) from None
 
     async def close(self) -> None:
@@ -174,8 +209,27 @@ def too_large(size: int, limit: int) -> Permanent:
     )
 
 
+def _moved(place: URL, location: str) -> str:
+    """Where a redirect leads. Raises :class:`trouble.Permanent`."""
+    try:
+        return str(place.join(URL(location)))
+    except ValueError:
+        raise Permanent(
+            "url_not_allowed", f"{place.host} redirects to {_shown(location)!r}, which is no URL."
+        ) from None
+
+
+def _no_url(url: str) -> Permanent:
+    return Permanent("url_not_allowed", f"{_shown(url)!r} is no URL that can be fetched.")
+
+
+def _shown(url: str) -> str:
+    """A URL that somebody else made, for a message."""
+    return url if len(url) <= 200 else f"{url[:200]}…"
+
+
 def _host(url: str) -> str:
-    return urlsplit(url).netloc
+    return URL(url, encoded=True).raw_authority
 
 
 def _sorted(url: str, error: Exception) -> Permanent | Transient:
@@ -185,12 +239,12 @@ def _sorted(url: str, error: Exception) -> Permanent | Transient:
         if isinstance(seen, Permanent):
             return seen
         seen = seen.__cause__ or seen.__context__
-    if isinstance(error, aiohttp.InvalidURL):
-        return Permanent("document_not_found", f"{url} is not a URL that can be fetched.")
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
         return Permanent(
             "document_not_readable", f"{_host(url)} has a certificate that cannot be trusted: {error}"
         )
+    if isinstance(error, ValueError):  # aiohttp.InvalidURL is one; so was a certificate's fault
+        return _no_url(url)
     return Transient("source_unavailable", f"{_host(url)} cannot be reached: {error}")
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from resonate.retry import Never
 
+import confinement
 import log
 import workflow
 from connections import Client, Inbox, OtherSdkError, Requests, check_sdk
@@ -104,11 +105,22 @@ async def _say_healthy(file: Path, inbox: Inbox) -> None:
         await asyncio.sleep(1)
 
 
+def _check_isolation(settings: Settings) -> None:
+    """Say what the reader's process is not closed off from. Raises :class:`SettingError` where that is required."""
+    for gap in confinement.missing():
+        if settings.reader_isolation == "required":
+            raise SettingError(f"READER_ISOLATION=required cannot be kept. {gap}")
+        logger.warning("the reader's process is not wholly closed in", extra={"missing": gap})
+
+
 def main() -> None:
     log.configure()
+    # What the environment and memory hold, keys among them, is nobody else's from here on.
+    confinement.hide()
     try:
         check_sdk()
         settings = load()
+        _check_isolation(settings)
         for name, value in model_keys().items():
             os.environ.setdefault(name, value)
     except (SettingError, OtherSdkError) as error:

@@ -44,8 +44,9 @@ async def read(data: bytes, name: str, folder: str) -> str:
         media_type = await asyncio.to_thread(sniff, source, name, "")
         async with asyncio.timeout(SECONDS + 15):
             await run_limited(
-                "reading", str(source), media_type, str(target), seconds=SECONDS, memory_mb=MEMORY_MB
-            )
+                "reading", str(source), media_type, str(target),
+                seconds=SECONDS, memory_mb=MEMORY_MB, reads=[source], writes=[target],
+            )  # fmt: skip
     except (Permanent, Transient) as error:
         return error.code if error.code in FAULTS else f"undocumented code {error.code}"
     except Unreadable as error:

@@ -1,9 +1,9 @@
 """The contract between the function and the worker, in one place.
 
-What a job is (:mod:`contract.job`), the steps it goes through and the ids of their promises
-(:mod:`contract.ids`), how it ends badly (:mod:`contract.faults`) and what a worker writes into a
-promise for a status call to read (:mod:`contract.records`). Both images carry this package; neither
-side spells an id, a step or a code of its own.
+What a job is (:mod:`contract.job`), where its document may lie (:mod:`contract.sources`), the steps it goes
+through and the ids of their promises (:mod:`contract.ids`), how it ends badly (:mod:`contract.faults`) and what
+a worker writes into a promise for a status call to read (:mod:`contract.records`). Both images carry this
+package; neither side spells an id, a step or a code of its own.
 """
 
 from contract.faults import FAULTS, Fault
@@ -20,6 +20,7 @@ from contract.ids import (
 )
 from contract.job import JOB_ID, Identified, Job, JobType, Verdict
 from contract.records import Resume, failure_of, failure_text
+from contract.sources import NotASourceError, Sources, split_s3
 
 __all__ = [
     "FAULTS",
@@ -29,7 +30,9 @@ __all__ = [
     "Identified",
     "Job",
     "JobType",
+    "NotASourceError",
     "Resume",
+    "Sources",
     "Verdict",
     "approval_id",
     "attempt_of",
@@ -38,6 +41,7 @@ __all__ = [
     "failure_text",
     "job_id_of",
     "root_id",
+    "split_s3",
     "step_id",
     "steps_of",
     "try_id",

@@ -29,7 +29,7 @@ FAULTS: dict[str, str] = {
     "document_too_complex": "Reading the document went over the limits on time or memory. Simplify it, then retry.",
     "media_type_mismatch": "The document's name and its content disagree (a .pdf that is a web page, for instance).",
     "media_type_unsupported": "Not a PDF, DOCX, HTML, Markdown, e-mail or text. Convert it, then submit a new job.",
-    "url_not_allowed": "The URL leads to a private address, or is of a kind this worker does not fetch.",
+    "url_not_allowed": "The URL leads to a private address or into a bucket that is no source, or is none that can be fetched.",
     "source_unavailable": "The source kept failing for as long as the step tries. Retry when it is back.",
     "storage_unavailable": "S3 kept failing for as long as the step tries. Retry when it is back.",
     "checkpoint_lost": "What an earlier step stored is gone from the work bucket. Submit the job under a new id.",

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.results import RESULTS
-from contract import Job
+from contract import Job, split_s3
 from isolation import run_limited
 from steps.keys import part_key
-from storage import split_uri
 from tools import Tools
 
 
@@ -26,12 +25,12 @@ async def analyze_document(
     settings = tools.settings
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "text"
-        await tools.storage.fetch(*split_uri(text["uri"]), path)
+        await tools.storage.fetch(*split_s3(text["uri"]), path)
         await tools.crash_point(job, "analyze_document", "middle")
         if settings.analyzer_model == "local":
             found = await run_limited(
                 "analysis", str(path), job.type, text.get("title") or document.get("name") or "",
-                seconds=settings.reader_seconds, memory_mb=settings.reader_memory_mb,
+                seconds=settings.reader_seconds, memory_mb=settings.reader_memory_mb, reads=[path],
             )  # fmt: skip
             analysis = RESULTS[job.type].model_validate(found)
             analyzer: dict[str, Any] = {"name": "local", "kind": "rules"}

@@ -9,11 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from contract import Job
+from contract import Job, NotASourceError, split_s3
 from reading.fault import Unreadable
 from reading.sniff import sniff
 from steps.keys import document_key
-from storage import split_uri
 from tools import Tools
 from trouble import Permanent
 from web import too_large
@@ -25,7 +24,11 @@ async def download_document(tools: Tools, job: Job) -> dict[str, Any]:
     name = PurePosixPath(unquote(urlsplit(job.documentUrl).path)).name
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "document"
-        if job.documentUrl.startswith("s3://"):
+        try:
+            settings.sources.check(job.documentUrl)
+        except NotASourceError as error:
+            raise Permanent("url_not_allowed", f"documentUrl {error}.") from None
+        if job.documentUrl[:5].lower() == "s3://":
             sha256, size, declared = await _from_s3(tools, job.documentUrl, path)
         else:
             sha256, size, declared = await tools.web.download(
@@ -41,7 +44,7 @@ async def download_document(tools: Tools, job: Job) -> dict[str, Any]:
 
 
 async def _from_s3(tools: Tools, uri: str, path: Path) -> tuple[str, int, str]:
-    bucket, key = split_uri(uri)
+    bucket, key = split_s3(uri)
     limit = tools.settings.max_document_bytes
     size, declared = await tools.storage.size(bucket, key)
     if size > limit:

@@ -6,11 +6,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from contract import Job
+from pydantic import BaseModel, Field
+
+from contract import Job, split_s3
 from isolation import run_limited
 from steps.keys import text_key
-from storage import split_uri
 from tools import Tools
+
+
+class Read(BaseModel):
+    """What the reader may tell of a text; its process is not to be trusted."""
+
+    characters: int = Field(ge=0)
+    pages: int | None = Field(ge=0)
+    title: str = Field(max_length=300)
 
 
 async def extract_text(tools: Tools, job: Job, document: dict[str, Any]) -> dict[str, Any]:
@@ -18,13 +27,15 @@ async def extract_text(tools: Tools, job: Job, document: dict[str, Any]) -> dict
     settings = tools.settings
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "document", Path(folder) / "text"
-        await tools.storage.fetch(*split_uri(document["uri"]), source)
+        await tools.storage.fetch(*split_s3(document["uri"]), source)
         await tools.crash_point(job, "extract_text", "middle")
         found = await run_limited(
             "reading", str(source), document["mediaType"], str(target),
             seconds=settings.reader_seconds, memory_mb=settings.reader_memory_mb,
+            reads=[source], writes=[target],
         )  # fmt: skip
+        read = Read.model_validate(found)
         uri = await tools.storage.store(
             settings.work_bucket, text_key(job), target, "text/plain; charset=utf-8"
         )
-    return {"uri": uri, **found}
+    return {"uri": uri, **read.model_dump()}

@@ -230,6 +230,22 @@ def test_a_task_may_read_the_secrets_it_is_given_and_no_other(
     assert given == allowed(aws, made, "StartRole", "secretsmanager:GetSecretValue")
 
 
+@pytest.mark.parametrize("more", [(), ("contracts",), ("contracts", "invoices.eu")], ids=len)
+def test_the_workers_read_the_buckets_that_are_named_and_no_others(
+    aws: Any, around: dict[str, str], more: tuple[str, ...]
+) -> None:
+    made = worker(aws, around, SourceBuckets=",".join(more))
+    own = {f"arn:aws:s3:::{bucket}" for bucket in "dwr"}
+    others = {f"arn:*:s3:::{bucket}" for bucket in more}
+    assert allowed(aws, made, "TaskRole", "s3:GetObject") == {f"{arn}/*" for arn in own | others}
+    assert allowed(aws, made, "TaskRole", "s3:ListBucket") == own | others
+    for action in ("s3:PutObject", "s3:DeleteObject"):
+        assert allowed(aws, made, "TaskRole", action) == {"arn:aws:s3:::w/*", "arn:aws:s3:::r/*"}
+    # AND the worker refuses the others itself, by the same list
+    variables = pairs(containers(aws, made)["worker"], "environment", "value")
+    assert variables["SOURCE_BUCKETS"] == ",".join(("d", *more)) + ("" if more else ",")
+
+
 def test_a_server_with_a_key_asks_for_tokens(aws: Any, around: dict[str, str]) -> None:
     """The two containers of the task, run: one writes the key down, the other checks tokens with it."""
     made = server(aws, around, KeySecret=kept(aws, "key", secret("resonate_public_key")))
@@ -296,7 +312,8 @@ def test_the_function_has_a_token_and_a_key_to_hide_it_where_the_server_asks_for
         # (CloudFormation puts the value in, moto leaves the reference)
         "RESONATE_TOKEN": f"{{{{resolve:secretsmanager:{arn}:SecretString}}}}" if token else None,
     }
-    assert variables == {"DOCUMENTS_BUCKET": "d", "WORK_BUCKET": "w", "RESULTS_BUCKET": "r"}
+    buckets = {"DOCUMENTS_BUCKET": "d", "WORK_BUCKET": "w", "RESULTS_BUCKET": "r", "SOURCE_BUCKETS": "d,"}
+    assert variables == buckets
     # AND it may use the key they are encrypted with, if there is one (moto does not keep it with the function)
     keys = {key["KeyArn"] for key in aws("kms").list_keys()["Keys"] if key["KeyId"] == made.get("TokenKey")}
     assert bool(keys) == token

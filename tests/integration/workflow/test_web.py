@@ -57,6 +57,10 @@ def test_redirects_are_followed_also_to_another_name_on_the_way(stack: Stack, wo
         ("redirect https://inside:8443/doc/x", "url_not_allowed"),
         ("redirect http://example.com/", "url_not_allowed"),
         ("redirect file:///etc/passwd", "url_not_allowed"),
+        ("redirect https://[127.0.0.1]/", "url_not_allowed"),
+        ("redirect https://host:99999/", "url_not_allowed"),
+        ("redirect https://168.63.129.16/", "url_not_allowed"),
+        ("redirect s3://work/a/text.txt", "url_not_allowed"),
         ("endless", "document_too_large"),
     ],
 )

@@ -50,6 +50,20 @@ def test_same_job_again_is_the_same_answer_and_another_is_a_conflict(
     assert "type" in body["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["s3://work/job-2/text.txt", "s3://results/job-2/result.json", "s3://documents\\work/x", "s3://WORK/x"],
+)
+def test_a_document_in_the_stack_s_own_buckets_is_refused(
+    call: Call, promises: FakePromises, url: str
+) -> None:
+    status, body, _ = call("POST", "/process-document", {**JOB, "documentUrl": url})
+    assert status == 400
+    assert [field["field"] for field in body["error"]["fields"]] == ["documentUrl"]
+    assert body["error"]["fields"][0]["message"].startswith("must ")
+    assert promises.records == {}
+
+
 def test_base64_body(call: Call, promises: FakePromises) -> None:
     assert call("POST", "/process-document", JOB, encoded=True)[0] == 202
 

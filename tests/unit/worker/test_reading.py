@@ -198,9 +198,9 @@ def test_a_damaged_document_is_read_or_refused_and_never_crashes(
 
 
 async def test_the_reader_answers_from_its_process(tmp_path: Path) -> None:
-    target = tmp_path / "text"
+    source, target = DOCUMENTS / "two-pages.pdf", tmp_path / "text"
     found = await run_limited(
-        "reading", str(DOCUMENTS / "two-pages.pdf"), PDF, str(target), seconds=30, memory_mb=768
+        "reading", str(source), PDF, str(target), seconds=30, memory_mb=768, reads=[source], writes=[target]
     )
     assert found["pages"] == 2
     assert found["characters"] == len(target.read_text())
@@ -212,16 +212,17 @@ async def test_the_reader_answers_from_its_process(tmp_path: Path) -> None:
         ("while True: pass", 1, "document_too_complex", "1 s"),
         ("x = bytearray(2 << 30)", 5, "document_too_complex", "128 MB"),
         ("import ctypes; ctypes.string_at(0)", 5, "document_corrupt", "SIGSEGV"),
-        ("open('/tmp/huge', 'wb').truncate(1 << 30)", 5, "document_too_complex", "larger"),
+        ("import sys; open(sys.argv[1], 'wb').truncate(1 << 30)", 5, "document_too_complex", "larger"),
     ],
 )
 async def test_what_a_hostile_document_can_do_costs_one_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, seconds: int, found: str, message: str
 ) -> None:
-    (tmp_path / "hostile.py").write_text(code)
+    (tmp_path / "evil.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
+    huge = tmp_path / "huge"
     with pytest.raises(Permanent) as caught:
-        await run_limited("hostile", seconds=seconds, memory_mb=128)
+        await run_limited("evil", str(huge), seconds=seconds, memory_mb=128, writes=[huge])
     assert caught.value.code == found
     assert message in caught.value.message
 

@@ -72,6 +72,7 @@ async def test_what_may_pass_is_tried_again(storage: Storage, error: Exception) 
         ("404", 404, "document_not_found"),
         ("AccessDenied", 403, "document_not_readable"),
         ("InvalidRequest", 400, "document_not_readable"),
+        ("InvalidBucketName", 400, "document_not_readable"),
     ],
 )
 async def test_what_will_not_pass_ends_the_job(storage: Storage, code: str, status: int, told: str) -> None:
@@ -79,6 +80,12 @@ async def test_what_will_not_pass_ends_the_job(storage: Storage, code: str, stat
     seen = await met(storage, ClientError(answer, "GetObject"))  # type: ignore[arg-type]
     assert isinstance(seen, Permanent)
     assert seen.code == told
+
+
+async def test_what_the_client_itself_refuses_ends_the_job(storage: Storage, tmp_path: Path) -> None:
+    with pytest.raises(Permanent) as caught:
+        await storage.fetch("documents\\work", "x", tmp_path / "x")
+    assert caught.value.code == "url_not_allowed"
 
 
 async def test_a_fault_of_this_machine_s_disk_is_none_of_s3_s(storage: Storage) -> None:
