@@ -5,7 +5,7 @@ import os
 from bench.core.containers import PREFIX, RUN
 from bench.core.result import Result
 from bench.measures.loads import OFFICIAL, OURS, no_official, resonate
-from harness.backlog import PLACES, Server, Wave, Worker, loops, working
+from harness.backlog import PLACES, Server, Wave, Worker, loops, paused, working
 
 WORKERS = tuple(map(int, os.environ.get("BENCH_WORKERS", "1 2 4").split()))
 JOBS = int(os.environ.get("BENCH_BACKLOG", "10000"))
@@ -26,7 +26,7 @@ def measure() -> Result:
         f"{JOBS:,} jobs at once",
         f"workflows of five empty steps that wait when the workers come, {PLACES} places each, on a fresh store: {WAVES} "
         f"times {FEW} in turn, and {JOBS:,} at once; from the first step to the last. Busy: twelve loops beside that do "
-        "nothing but use the processors. Twice: steps run more often than once; 409: requests the server refused, with all at "
+        "nothing but use the processors. Twice: steps run more often than once; 409: requests the server refused, all at "
         "once",
         "",
     )
@@ -52,12 +52,15 @@ def measure() -> Result:
 
 def take(result: Result, name: str, image: str, busy: int, workers: int) -> None:
     row = result.row(name)
-    with loops(busy, f"{RUN}-busy"), resonate(image, "--publish", "127.0.0.1::9090") as container:
+    beside = f"{RUN}-busy"
+    with loops(busy, beside), resonate(image, "--publish", "127.0.0.1::9090") as container:
         server = Server(container.name, f"http://127.0.0.1:{container.port(9090)}")
-        waves = [Wave(server, FEW) for _ in range(WAVES)]
+        with paused(busy, beside):
+            waves = [Wave(server, FEW) for _ in range(WAVES)]
         with working(server, workers, f"{RUN}-worker") as team:
             hundreds = sum(run(wave, team) for wave in waves)
-            whole = Wave(server, JOBS)
+            with paused(busy, beside):
+                whole = Wave(server, JOBS)
             at_once = run(whole, team)
     row.add(HUNDREDS, FEW * WAVES / hundreds)
     row.add(ALL, JOBS / at_once)

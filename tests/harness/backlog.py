@@ -113,6 +113,16 @@ def loops(number: int, name: str) -> Iterator[None]:
         _remove(name)
 
 
+@contextmanager
+def paused(number: int, name: str) -> Iterator[None]:
+    """The `loops` of that number and name stand still meanwhile."""
+    if number:
+        docker("pause", name)
+    yield
+    if number:
+        docker("unpause", name)
+
+
 def _command(server: Server, *words: str) -> list[str]:
     return [
         "run", "--rm", "--interactive", "--init", "--network", f"container:{server.container}",
