@@ -3,7 +3,8 @@
 What a job is (:mod:`contract.job`), the steps it goes through and the ids of their promises
 (:mod:`contract.ids`), how it ends badly (:mod:`contract.faults`) and what a worker writes into a
 promise for a status call to read (:mod:`contract.records`). Both images carry this package; neither
-side spells an id, a step or a code of its own.
+side spells an id, a step or a code of its own. Importing it takes pickle away from the SDK
+(:mod:`contract.sdk`), whichever module of either side makes a client.
 """
 
 from contract.faults import FAULTS, Fault
@@ -20,23 +21,30 @@ from contract.ids import (
 )
 from contract.job import JOB_ID, Identified, Job, JobType, Verdict
 from contract.records import Resume, failure_of, failure_text
+from contract.sdk import SDK_VERSION, OtherSdkError, check_version, refuse_pickle
+
+refuse_pickle()
 
 __all__ = [
     "FAULTS",
     "JOB_ID",
+    "SDK_VERSION",
     "WORKER_GROUP",
     "Fault",
     "Identified",
     "Job",
     "JobType",
+    "OtherSdkError",
     "Resume",
     "Verdict",
     "approval_id",
     "attempt_of",
+    "check_version",
     "cleanup_id",
     "failure_of",
     "failure_text",
     "job_id_of",
+    "refuse_pickle",
     "root_id",
     "step_id",
     "steps_of",
