@@ -191,8 +191,8 @@ class Takings:
         """Let the step under way end as failed when the workflow comes to it. Where the workflow itself kills its
         worker, there is none, or the workflow does not come to it: end the job without running it.
         """
-        last = f"; the last one ended by {self._how}" if self._how else ""
-        what = f"{row} workers in a row were lost while {{}} ran{last}. Mend what it does there, then retry."
+        last = f"; the last one ended with {self._how}" if self._how else ""
+        what = f"{row} workers in a row were lost while {{}} ran{last}. Mend the cause, then retry."
         if under_way and row == self._tries:
             self._refusals |= dict.fromkeys(under_way, what.format("this step"))
             return
