@@ -83,12 +83,13 @@ def connected(url: str, group: str, places: int) -> Client:
         ttl=timedelta(seconds=TTL),
         leases=leases,
         offer_seconds=RETRY,
+        task_tries=5,
         max_concurrent_tasks=places,
         retry_policy=Never(),
         subscription_refresh_secs=0,
         autostart=False,
     )
-    leases.bind(client.promises.sender)
+    leases.bind(client.takings)
     client.register(workflow, name="workflow")
     client.register(step, name="step")
     client.start()

@@ -109,8 +109,8 @@ def _step(attempt: Attempt, name: str, state: str) -> dict[str, Any]:
             step["state"] = "waiting"
         if tries and tries[-1].state != "pending" and failures[-1]:
             step["state"] = "waiting"
-        if state == "cancelled":
-            step["state"] = "cancelled"
+        if state in ("cancelled", "failed"):  # it was under way, and does not go on
+            step["state"] = state
         return step
     step["finishedAt"] = iso(record.settled_at or record.created_at)
     value = record.value.data if isinstance(record.value.data, dict) else {}

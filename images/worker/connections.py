@@ -7,10 +7,10 @@ begins, and `docs/decisions/0033-the-sdks-connections.md` says what to look at o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,31 +19,24 @@ from resonate.connections import HttpConnection, SSEConnection
 from resonate.error import ConnectorError
 from resonate.resonate import Resonate
 from resonate.retry import ExponentialBackoff
+from resonate.send import Sender
 from resonate.transport import ExecuteMsg, Message
 
+from alone import Alone
+from contract import SDK_VERSION, OtherSdkError, check_version
 from leases import Leases
 from offers import Offer, Offers
+from takings import Ended, SetAside, Takings
 
 #: Quick to be back after a restart of the server; the SDK's own ladder goes up to a minute.
 _BACKOFF = ExponentialBackoff(initial=0.1, factor=2.0, max_delay=2.0)
 #: Seconds one request may take; every one is short, and each is repeated by whoever sent it.
 _REQUEST_SECONDS = 15
-#: The version of resonate-sdk that this module overrides.
-SDK_VERSION = "0.8.1"
 
 
-class OtherSdkError(RuntimeError):
-    """The SDK that is installed is not the one that is overridden here."""
-
-
-def check_sdk(found: str | None = None) -> None:
-    """Raises :class:`OtherSdkError` where the SDK is another version than :data:`SDK_VERSION`."""
-    found = found or version("resonate-sdk")
-    if found != SDK_VERSION:
-        raise OtherSdkError(
-            f"resonate-sdk {found} is installed, but connections.py overrides private methods of {SDK_VERSION}. "
-            "Install that version, or look through docs/decisions/0033-the-sdks-connections.md and then set SDK_VERSION."
-        )
+def check_sdk() -> None:
+    """Raises :class:`OtherSdkError` where the SDK is not the one whose private methods are overridden here."""
+    check_version()
     for owner, name in (
         (HttpConnection, "_ensure_session"),
         (SSEConnection, "_ensure_session"),
@@ -51,19 +44,37 @@ def check_sdk(found: str | None = None) -> None:
         (Resonate, "_on_message"),
         (Resonate, "_spawn"),
         (Resonate, "_bounded_execute"),
+        (Sender, "_send_envelope"),
     ):
         if not callable(getattr(owner, name, None)):
-            raise OtherSdkError(f"resonate-sdk {found} has no {owner.__name__}.{name}; see decision 0033.")
+            raise OtherSdkError(
+                f"resonate-sdk {SDK_VERSION} has no {owner.__name__}.{name}; see decision 0033."
+            )
 
 
 class Client(Resonate):
-    """The SDK's client, taking up offered work as :class:`offers.Offers` has it."""
+    """The SDK's client, taking up offered work as :class:`offers.Offers` has it, but for suspects.
+
+    `task_tries` is the setting; `how` is given in a suspect's own process, where none is set aside: how the last one
+    ended.
+    """
 
     def __init__(
-        self, *, max_concurrent_tasks: int, leases: Leases, offer_seconds: float, **options: Any
+        self,
+        *,
+        max_concurrent_tasks: int,
+        leases: Leases,
+        offer_seconds: float,
+        task_tries: int,
+        how: str | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(max_concurrent_tasks=max_concurrent_tasks, heartbeat=leases, **options)
         self._leases = leases
+        self.takings = Takings(self.promises.sender, self.promises.codec, task_tries, how or "")
+        self.alone = Alone(self.takings.still_offered)
+        self.takings.set_aside = self.alone.add if how is None else None
+        self._core.sender = self.takings
         self._offers = Offers(
             max_concurrent_tasks,
             lambda offer: self._spawn(self._take_up(offer)),
@@ -85,10 +96,15 @@ class Client(Resonate):
         """The tasks that are begun, those included that the server has not granted yet."""
         return self._offers.begun
 
+    async def run_one(self, offer: Offer) -> None:
+        """Take up one task, and run it until it waits or is over."""
+        await self._take_up(offer)
+
     async def _take_up(self, offer: Offer) -> None:
         self._core.ttl = round(self._leases.seconds * 1000)
         try:
-            await self._bounded_execute(self._core.on_message(offer.task_id, offer.version))
+            with contextlib.suppress(SetAside, Ended):
+                await self._bounded_execute(self._core.on_message(offer.task_id, offer.version))
         finally:
             self._offers.end(offer)
 

@@ -49,19 +49,23 @@ class JobFailed(Exception):
         super().__init__(failure_text(fault))
         self.fault = fault
 
-    def __reduce__(self) -> str:
-        # The SDK pickles an exception beside its text where it can. Nobody should have to unpickle a fault.
-        raise TypeError("a fault travels as JSON")
-
 
 async def run_step(ctx: Context, step: Step, job: Identified, *args: Any) -> dict[str, Any]:
     """Run a step to its checkpoint. Raises :class:`JobFailed` when it cannot be done."""
-    outcome = await ctx.options(timeout=FOREVER).run(tries, step, job, args)
+    try:
+        outcome = await ctx.options(timeout=FOREVER).run(tries, step, job, args)
+    except ApplicationError as error:
+        raise JobFailed(rejected(step.name, error)) from None
     fault = outcome.get("fault")
     if fault is not None:
         raise JobFailed(Fault(step=step.name, **fault))
     checkpoint: dict[str, Any] = outcome["checkpoint"]
     return checkpoint
+
+
+def rejected(step: str, error: ApplicationError) -> Fault:
+    """The fault of a step whose promise was rejected, by somebody else or by a bug: a step ends with a value."""
+    return Fault(step=step, code="internal_error", message=f"The step's promise was rejected: {error}")
 
 
 async def tries(ctx: Context, step: Step, job: Identified, args: tuple[Any, ...]) -> dict[str, Any]:
@@ -93,6 +97,11 @@ async def one_try(
     started = time.monotonic()
     outcome: dict[str, Any]
     level = logging.INFO
+    if (fault := refused(ctx)) is not None:
+        note = {"outcome": "failed", "code": fault["code"], "reason": fault["message"]}
+        _log(ctx, step.name, number, 0.0, logging.ERROR, note)
+        return {"fault": fault}
+    log_begin(ctx, step.name, number)
     try:
         await tools.crash_point(job, step.name, "before")
         outcome = {"checkpoint": await step.run(tools, job, *args)}
@@ -111,6 +120,18 @@ async def one_try(
         note = {"outcome": "transient", "code": error.code, "reason": error.message}
     _log(ctx, step.name, number, time.monotonic() - started, level, note)
     return outcome
+
+
+def refused(ctx: Context) -> dict[str, str] | None:
+    """The fault that a step ends with instead of being run, where it has cost one worker after the other."""
+    reason = ctx.get_dependency(Tools).refusal(ctx.info.id)
+    return None if reason is None else {"code": "worker_lost", "message": reason}
+
+
+def log_begin(ctx: Context, step: str, number: int = 1) -> None:
+    """Say what begins, before it does: of a worker that dies in it, this is the last word."""
+    extra = {"event": "step begun", "job": job_id_of(ctx.info.id), "step": step, "attempt": number}
+    logger.info("%s: begun", step, extra=extra)
 
 
 def log_step(ctx: Context, step: str, outcome: str) -> None:

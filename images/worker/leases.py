@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from resonate.connections import HttpConnection
 from resonate.error import ResonateError
-from resonate.send import Sender, TaskRef
+from resonate.send import Sender, TaskLifecycle, TaskRef
 from resonate.transport import Transport
 
 logger = logging.getLogger("worker.leases")
@@ -52,7 +52,7 @@ class Leases:
         self._ttl = ttl_seconds
         self._connect = connect
         self._auth = auth
-        self._sender: Sender | None = None
+        self._sender: TaskLifecycle | None = None
         self._held: dict[str, int] = {}
         self._pulse: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
@@ -65,7 +65,7 @@ class Leases:
         #: When the worker's loop last turned.
         self._turned_at = time.monotonic()
 
-    def bind(self, sender: Sender) -> None:
+    def bind(self, sender: TaskLifecycle) -> None:
         self._sender = sender
 
     def _late(self, seconds: float) -> None:

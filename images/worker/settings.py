@@ -30,6 +30,8 @@ class Settings:
     task_ttl_seconds: float = 5.0
     #: The server's own setting: ms after which it offers a task again that nobody has taken up.
     task_retry_ms: int = 5000
+    #: Workers in a row that may be lost with a job, without a checkpoint in between, before it is ended as failed.
+    task_tries: int = 5
     documents_bucket: str = "documents"
     work_bucket: str = "work"
     results_bucket: str = "results"
@@ -63,7 +65,8 @@ class Settings:
     #: plain http will do there.
     private_hosts: tuple[str, ...] = ()
     #: A folder that makes workers crash on purpose: a job called `crash-<step>-<before|middle|after>…` kills its
-    #: worker there, once; `hold-…` stands still there until `<jobId>.go` is in the folder. For tests only.
+    #: worker there, once; `poison-<step>-<before|middle|after>-<exit|segv|oom>…` each time, until `<jobId>.cured` is in
+    #: the folder; `hold-…` stands still there until `<jobId>.go` is. For tests only.
     crash_folder: str = ""
     #: The file whose age tells the health check that the worker is alive and connected.
     health_file: str = "/tmp/healthy"  # noqa: S108 - the container's only writable place
@@ -116,6 +119,8 @@ _READ: dict[str, Callable[[str], object]] = {
 _NAMES = {"task_ttl_seconds": "RESONATE_TASK_TTL_SECONDS", "task_retry_ms": "RESONATE_TASKS__RETRY_TIMEOUT"}
 _MAY_BE_ZERO = {"stop_seconds"}
 _ISOLATION = ("available", "required")
+#: Of one worker that is lost, its jobs cannot be told from the one that killed it.
+_LEAST = {"task_tries": 2}
 
 
 def load(environ: Mapping[str, str] | None = None, secrets: Path = _SECRETS) -> Settings:
@@ -140,6 +145,8 @@ def load(environ: Mapping[str, str] | None = None, secrets: Path = _SECRETS) -> 
             raise SettingError(f"{variable}={text!r} cannot be used: {error}.") from None
         if isinstance(value, (int, float)) and (value < 0 or (value == 0 and name not in _MAY_BE_ZERO)):
             raise SettingError(f"{variable}={text!r} cannot be used: give a number above 0.")
+        if isinstance(value, int) and value < _LEAST.get(name, 0):
+            raise SettingError(f"{variable}={text!r} cannot be used: give {_LEAST[name]} or more.")
         values[name] = value
     values["sources"] = Sources.of(environ)
     settings = Settings(**values)  # type: ignore[arg-type]

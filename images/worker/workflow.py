@@ -11,10 +11,11 @@ from datetime import timedelta
 from typing import Any
 
 from resonate.context import Context
+from resonate.error import ApplicationError
 from resonate.resonate import Resonate
 
 from contract import Fault, Job, Resume, root_id
-from durable import FOREVER, JobFailed, Step, pause, run_step
+from durable import FOREVER, JobFailed, Step, pause, rejected, run_step
 from steps.analyze_document import analyze_document
 from steps.await_approval import await_approval
 from steps.clean_up import cancel_job, remove_stored
@@ -66,7 +67,10 @@ async def process_document(ctx: Context, job: Job, resume: Resume | None = None)
 
 async def _approval(ctx: Context, job: Job, attempt: int, analysis: dict[str, Any]) -> dict[str, Any]:
     data = {"status": "awaiting_approval", "summary": analysis["analysis"]["summary"]}
-    outcome = await ctx.options(timeout=FOREVER).run(await_approval, job, attempt, data)
+    try:
+        outcome = await ctx.options(timeout=FOREVER).run(await_approval, job, attempt, data)
+    except ApplicationError as error:
+        raise JobFailed(rejected("await_approval", error)) from None
     if "fault" in outcome:
         raise JobFailed(Fault(step="await_approval", **outcome["fault"]))
     verdict: dict[str, Any] = outcome["checkpoint"]

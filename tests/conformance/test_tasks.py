@@ -1,5 +1,6 @@
 """`task.*`."""
 
+import time
 from typing import Any
 
 import pytest
@@ -296,3 +297,38 @@ def _fulfill(server: Server, name: str, version: int) -> tuple[int, Any]:
     data = {"id": server.id(name), "state": "resolved", "value": {"data": "ZG9uZQ=="}}
     action = {"kind": "promise.settle", "head": {}, "data": data}
     return server("task.fulfill", {"id": server.id(name), "version": version, "action": action})
+
+
+def test_a_wait_that_has_ended_is_told_from_a_lease_that_has(server: Server) -> None:
+    """What the stack's worker goes by to find jobs that kill their workers (docs/decisions/0083)."""
+
+    def offered() -> Any:
+        until = time.monotonic() + 10
+        while (task := server.task("t"))["state"] != "pending" and time.monotonic() < until:
+            time.sleep(0.02)
+        return task
+
+    def acquire(version: int, ttl: int) -> Any:
+        return server.ok("task.acquire", {"id": server.id("t"), "version": version, "pid": "w", "ttl": ttl})
+
+    branch = {"resonate:branch": server.id("t")}
+    server.held("t", **branch)
+    server.create("awaited")
+    assert server.suspend("t", "awaited") == (200, {})
+    server.settle("awaited")
+    # Resumed: that is counted until somebody has taken it.
+    assert {key: offered()[key] for key in ("state", "version", "resumes")} == {
+        "state": "pending",
+        "version": 1,
+        "resumes": 1,
+    }
+    acquire(1, 100)
+    # Its lease has ended, or it was given back: there is nothing to count.
+    assert (offered()["version"], offered()["resumes"]) == (2, 0)
+    acquire(2, HOUR)
+    server.ok("task.release", {"id": server.id("t"), "version": 3})
+    assert (offered()["version"], offered()["resumes"]) == (3, 0)
+    # A promise of the past, without a target, is over as it is made, and handed over with the task whose branch it is in.
+    note = server.create("t:lost.3", timeout=0, **branch)
+    assert note["state"] == "rejected_timedout"
+    assert [found["id"] for found in acquire(3, HOUR)["preload"]] == [server.id("t:lost.3")]

@@ -38,6 +38,7 @@ FAULTS: dict[str, str] = {
     "analyzer_output_invalid": "The model did not give an answer of the required form. Retry, or use another model.",
     "receiver_unavailable": "The webhook's receiver kept failing for as long as the step tries. The message is in the inbox.",
     "receiver_refused": "The webhook's receiver wants no messages (410), or no secret is set to sign them with.",
+    "worker_lost": "The step killed one worker after the other (TASK_TRIES): a crash, or all the memory. Mend it, then retry.",
     "rejected": "The approver said no. A retry asks again.",
     "timed_out": "The job went over its deadline, years after it was submitted.",
     "internal_error": "A fault of the worker itself. The message says which; the worker's log has the trace.",

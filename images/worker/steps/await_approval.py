@@ -7,7 +7,7 @@ from typing import Any
 from resonate.context import Context
 
 from contract import Job
-from durable import FOREVER, log_step
+from durable import FOREVER, log_begin, log_step, refused
 from tools import Tools
 
 
@@ -17,6 +17,9 @@ async def await_approval(ctx: Context, job: Job, attempt: int, data: dict[str, A
     The verdict resolves `doc/<jobId>:4.1`. It exists before anybody is asked, so no answer comes too early.
     """
     tools = ctx.get_dependency(Tools)
+    if (fault := refused(ctx)) is not None:
+        return {"fault": fault, "attempts": 1}
+    log_begin(ctx, "await_approval")
     await tools.crash_point(job, "await_approval", "before")
     answer = ctx.promise(timeout=FOREVER)
     await answer.id()

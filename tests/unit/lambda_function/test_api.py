@@ -306,6 +306,19 @@ def test_each_attempt_has_a_clean_up_of_its_own(call: Call, promises: FakePromis
     assert promises.records["doc/job-1~2~cancelled"].param.data["args"][1] == 2
 
 
+def test_a_step_that_was_under_way_when_its_job_was_ended_does_not_run_on(
+    call: Call, promises: FakePromises
+) -> None:
+    call("POST", "/process-document", JOB)
+    promises.step(JOB, "download_document", "resolved", {"checkpoint": {}, "attempts": 1})
+    promises.step(JOB, "extract_text", "pending")
+    promises.settle("doc/job-1", "rejected", failed("", "worker_lost"))
+    seen = call("GET", "/status/job-1")[1]
+    assert (seen["status"], seen["error"]["code"]) == ("failed", "worker_lost")
+    assert [step["state"] for step in seen["steps"][:3]] == ["done", "failed", "skipped"]
+    assert call("POST", "/jobs/job-1/retry")[1]["resumesAt"] == "extract_text"
+
+
 def test_retry_goes_on_at_the_failed_step_with_the_checkpoints_before_it(
     call: Call, promises: FakePromises
 ) -> None:

@@ -18,8 +18,9 @@ from resonate.resonate import Resonate
 from resonate.retry import Never
 
 import durable
+import tools
 import workflow
-from connections import Client, Inbox, OtherSdkError, Requests, check_sdk
+from connections import Client, Inbox, Requests, check_sdk
 from contract import FAULTS, Job, failure_of
 from durable import JobFailed, Step, run_step
 from settings import SettingError, Settings, load, model_keys
@@ -45,7 +46,12 @@ def test_settings_come_from_the_environment_and_name_what_is_wrong() -> None:
         ("a.test", "10.0.0.7"),
     )
     assert load({"RESONATE_TASK_TTL_SECONDS": "7"}).task_ttl_seconds == 7
-    for bad in ({"WORKER_CONCURRENCY": "many"}, {"MAX_DOCUMENT_MB": "0"}, {"PRIVATE_HOSTS": "http://a.test"}):
+    for bad in (
+        {"WORKER_CONCURRENCY": "many"},
+        {"MAX_DOCUMENT_MB": "0"},
+        {"PRIVATE_HOSTS": "http://a.test"},
+        {"TASK_TRIES": "1"},
+    ):
         name = next(iter(bad))
         with pytest.raises(SettingError, match=f"{name}='{bad[name]}'"):
             load(bad)
@@ -245,11 +251,8 @@ async def test_download_streams_measures_and_sorts_what_goes_wrong(tmp_path: Pat
 # ---------------------------------------------------------------- the SDK
 
 
-def test_another_sdk_is_refused_with_what_to_do() -> None:
-    """connections.py overrides private methods, of one version: an upgrade has to look at them first."""
+def test_the_sdk_has_what_is_overridden() -> None:
     check_sdk()
-    with pytest.raises(OtherSdkError, match=r"resonate-sdk 9\.9\.9 .*decisions/0033"):
-        check_sdk("9.9.9")
 
 
 def test_what_is_overridden_is_what_the_sdk_calls() -> None:
@@ -357,6 +360,30 @@ async def test_what_does_not_pass_ends_the_job_with_its_code(
     fault = failure_of({"message": str(caught.value)})
     assert (fault.step, fault.code, flaky.runs) == ("extract_text", code, runs)
     assert code in FAULTS
+
+
+async def test_a_step_that_cost_one_worker_after_the_other_is_not_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tools, "_nothing_refused", {"doc/j:1.1": "5 workers in a row were lost."}.get)
+    flaky = Flaky()
+    with pytest.raises(ApplicationError) as caught:
+        await outcome_of(flaky)
+    fault = failure_of({"message": str(caught.value)})
+    assert (fault.step, fault.code, flaky.runs) == ("extract_text", "worker_lost", 0)
+    assert fault.message == "5 workers in a row were lost."
+
+
+async def test_a_step_whose_promise_is_rejected_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(ctx: Context, *_: Any) -> None:
+        raise KeyError("a bug, or somebody else")
+
+    monkeypatch.setattr(durable, "one_try", broken)
+    with pytest.raises(ApplicationError) as caught:
+        await outcome_of(Flaky())
+    fault = failure_of({"message": str(caught.value)})
+    assert (fault.step, fault.code) == ("extract_text", "internal_error")
+    assert "a bug, or somebody else" in fault.message
 
 
 class Outside:

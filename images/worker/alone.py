@@ -1,0 +1,120 @@
+"""Suspects: tasks that two workers in a row were lost with. Each runs in a process of its own, so that it takes nothing
+with it when it kills that, while the worker goes on with everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+from resonate.error import ResonateError
+
+from contract import job_id_of
+from offers import Offer
+
+logger = logging.getLogger("worker.alone")
+
+#: Processes at once. Each is a worker without its other jobs: 100 MB and what the job itself takes.
+MOST = 2
+
+_HOME = Path(__file__).parent
+
+
+class Alone:
+    """Runs tasks that are set aside, each in a process of its own: `python worker.py TASK VERSION HOW`.
+
+    `still_offered` says whether nobody has taken a task since; `command` is for tests.
+    """
+
+    def __init__(
+        self,
+        still_offered: Callable[[Offer], Awaitable[bool]],
+        command: tuple[str, ...] = (sys.executable, "worker.py"),
+    ) -> None:
+        self._still_offered = still_offered
+        self._command = command
+        self._closed = False
+        self._waiting: dict[str, Offer] = {}
+        self._running: dict[str, Offer] = {}
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._runs: set[asyncio.Task[None]] = set()
+        #: How the last process of a task ended, where it did not end well.
+        self._ends: dict[str, str] = {}
+
+    def add(self, offer: Offer) -> None:
+        """Run the task once there is room. Offered again under a later version, it is no longer its process's own."""
+        running = self._running.get(offer.task_id)
+        if self._closed or (running is not None and running.version >= offer.version):
+            return
+        self._waiting[offer.task_id] = offer
+        if process := self._processes.get(offer.task_id):
+            _send(process, signal.SIGKILL)
+        self._fill()
+
+    async def stop(self, seconds: float) -> None:
+        """Have every process give its task back, and end."""
+        self._closed = True
+        self._waiting.clear()
+        for process in self._processes.values():
+            _send(process, signal.SIGTERM)
+        if self._runs:
+            await asyncio.wait(self._runs, timeout=seconds)
+        for process in self._processes.values():
+            _send(process, signal.SIGKILL)
+
+    def _fill(self) -> None:
+        for offer in list(self._waiting.values()):
+            if len(self._running) >= MOST:
+                return
+            if offer.task_id not in self._running:
+                del self._waiting[offer.task_id]
+                self._running[offer.task_id] = offer
+                run = asyncio.create_task(self._run(offer))
+                self._runs.add(run)
+                run.add_done_callback(self._runs.discard)
+
+    async def _run(self, offer: Offer) -> None:
+        try:
+            # It may have waited for long: another worker has it, or it is over.
+            with suppress(ResonateError):
+                if not self._closed and await self._still_offered(offer):
+                    await self._process(offer)
+        finally:
+            del self._running[offer.task_id]
+            self._processes.pop(offer.task_id, None)
+            self._fill()
+
+    async def _process(self, offer: Offer) -> None:
+        job = {"job": job_id_of(offer.task_id), "task": offer.task_id}
+        how = self._ends.pop(offer.task_id, "")
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            offer.task_id,
+            str(offer.version),
+            how,
+            cwd=_HOME,
+            stdin=asyncio.subprocess.DEVNULL,
+        )
+        self._processes[offer.task_id] = process
+        if self._closed:
+            _send(process, signal.SIGTERM)
+        logger.warning("a suspect runs in a process of its own", extra={**job, "pid": process.pid})
+        code = await process.wait()
+        if code != 0 and not self._closed:
+            self._ends[offer.task_id] = how = described(code)
+            logger.error("a suspect's process was lost: %s", how, extra={**job, "how": how})
+
+
+def described(code: int) -> str:
+    """How a process ended: `SIGSEGV`, or `exit 3`."""
+    return signal.Signals(-code).name if code < 0 else f"exit {code}"
+
+
+def _send(process: asyncio.subprocess.Process, what: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        process.send_signal(what)
