@@ -7,17 +7,18 @@ what a form or `?delete` was sent for is done.
 
 import re
 from collections.abc import Mapping
+from typing import Any
 from xml.sax.saxutils import escape
 
 from localstack.aws.api import RequestContext
-from localstack.aws.chain import HandlerChain
 from localstack.aws.handlers import preprocess_request
 from localstack.http import Request, Response
 from localstack.services.s3.cors import S3CorsHandler
+from rolo.gateway import HandlerChain
 
 from shared.doors import Ask, Doors
 
-#: LocalStack's names for itself: the makers' DNS has 127.0.0.1 for all of them. Buckets are below them and below `localhost`.
+#: LocalStack's names for itself, and below them its buckets: its makers' DNS has 127.0.0.1 for all of them.
 NAMES = ("localhost.localstack.cloud", "*.localhost.localstack.cloud", "*.localstack")
 _CODES = {400: "InvalidRequest", 403: "AccessDenied", 415: "InvalidRequest"}
 
@@ -29,7 +30,7 @@ class Door:
         """Raises SettingError."""
         self._doors = Doors.read(environ, NAMES, links=True)
 
-    def __call__(self, chain: HandlerChain, context: RequestContext, response: Response) -> None:
+    def __call__(self, chain: HandlerChain[Any], context: RequestContext, response: Response) -> None:
         request = context.request
         refusal = self._doors.refusal(_ask(request), lambda origin: _bucket_allows(request))
         if refusal is None:
