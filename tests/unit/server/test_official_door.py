@@ -1,7 +1,9 @@
 """The door in front of the official server: what reaches it, byte for byte, and what does not."""
 
 import asyncio
+import os
 import socket
+import subprocess
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -198,3 +200,24 @@ def test_before_the_server_listens_the_door_says_so() -> None:
         outer.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [
+        ("", "HTTP_PUSH__ENABLED=false"),
+        ("*", "HTTP_PUSH__ENABLED=true"),
+        ("http://hook", "anywhere or nowhere"),
+    ],
+)
+def test_the_official_server_posts_anywhere_or_nowhere(to: str, said: str) -> None:
+    """It knows no list: one that it would pass over is refused at the start."""
+    started = subprocess.run(
+        ["bash", "/images/server/start", "env"],
+        env={"PATH": os.environ["PATH"], "PUSH_TO": to},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said in started.stdout + started.stderr
+    assert started.returncode == (1 if to == "http://hook" else 0)
