@@ -12,9 +12,10 @@ from xml.sax.saxutils import escape
 
 from localstack.aws.api import RequestContext
 from localstack.aws.handlers import preprocess_request
-from localstack.http import Request, Response
+from localstack.http import Request
 from localstack.services.s3.cors import S3CorsHandler
 from rolo.gateway import HandlerChain
+from rolo.response import Response
 
 from shared.doors import Ask, Doors
 
