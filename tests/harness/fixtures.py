@@ -20,7 +20,7 @@ MakeClone = Callable[[], Clone]
 
 # Settings of the person's shell are for their own stack, not for the tests' copies.
 for _name in (*PORTS, "COMPOSE_PROJECT_NAME", "LAMBDA_CONCURRENCY", "WORKER_REPLICAS", "ANALYZER_MODEL",
-              "RESONATE_STORE", "COMPOSE_PROFILES"):  # fmt: skip
+              "RESONATE_STORE", "COMPOSE_PROFILES", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "PUSH_TO"):  # fmt: skip
     os.environ.pop(_name, None)
 
 #: For what only the official server can do. PostgreSQL is one of these.

@@ -5,35 +5,46 @@ Where it is configured, preflight requests are answered without a route, and the
 are ignored.
 """
 
+from collections.abc import Iterable
+
+from shared.doors import Ask
+
 from .answers import Answer
-from .events import Request
 from .routes import Cors
 
 
 class Policy:
-    """Applies one CORS configuration."""
+    """Applies one CORS configuration, with `more` origins to those that it names."""
 
-    def __init__(self, cors: Cors) -> None:
+    def __init__(self, cors: Cors, more: Iterable[str] = ()) -> None:
         self._cors = cors
+        self._origins = [*cors.origins, *more]
+
+    def __bool__(self) -> bool:
+        """Whether any page may call at all."""
+        return bool(self._origins)
+
+    def allows(self, origin: str) -> bool:
+        return self._origin(origin) is not None
 
     def _origin(self, origin: str | None) -> str | None:
         if origin is None:
             return None
-        if "*" in self._cors.origins:
+        if "*" in self._origins:
             return "*"
-        for allowed in self._cors.origins:
+        for allowed in self._origins:
             wild = allowed in ("http://*", "https://*") and origin.startswith(allowed[:-1])
             if wild or allowed.lower() == origin.lower():
                 return origin
         return None
 
-    def preflight(self, request: Request) -> Answer | None:
+    def preflight(self, ask: Ask) -> Answer | None:
         """The answer to a preflight request, None if the request is none."""
-        asked = request.method == "OPTIONS" and request.header("access-control-request-method")
-        if not asked or request.header("origin") is None:
+        asked = ask.method == "OPTIONS" and ask.header("access-control-request-method")
+        if not asked or ask.header("origin") is None:
             return None
         headers = []
-        if self._origin(request.header("origin")):
+        if self._origin(ask.header("origin")):
             if self._cors.methods:
                 headers.append(("access-control-allow-methods", ",".join(self._cors.methods)))
             if self._cors.headers:

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import string
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -15,9 +16,8 @@ from aiohttp import web
 
 from shared.trace import trace_id
 
-from . import answers, events, leavers
+from . import answers, events, leavers, pages
 from .authorizer import Authorizer, Jwt, RefusedError
-from .cors import Policy
 from .environments import ThrottledError
 from .invoker import Call, Invoker, LostError, Result
 from .routes import Route, Routes
@@ -61,7 +61,8 @@ class HttpApi:
         self._settings = settings
         self._routes = routes
         self._invoker = invoker
-        self._policy = Policy(routes.cors) if routes.cors else None
+        self._doors = replace(settings.doors, own_pages=True, links=True)
+        self._policy = pages.http_policy(routes.cors, settings.doors.origins)
         self._authorizer = Authorizer(settings.issuers())
         self._api = events.Api(settings.account, settings.api_id, settings.stage)
 
@@ -97,7 +98,10 @@ class HttpApi:
         return response
 
     async def _answer(self, request: web.Request, received: events.Request) -> answers.Answer:
-        if self._policy and (preflight := self._policy.preflight(received)):
+        ask = pages.ask(request)
+        if refusal := self._doors.refusal(ask, self._policy.allows):
+            raise HttpError(refusal.status, refusal.message)
+        if self._policy and (preflight := self._policy.preflight(ask)):
             return preflight
         head = (
             len(received.method)

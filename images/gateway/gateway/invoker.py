@@ -36,6 +36,8 @@ class Call:
 
     def headers(self) -> dict[str, str]:
         headers = {
+            # One name for all environments: they answer to no address.
+            "Host": "lambda",
             "Content-Type": "application/json",
             "X-Sandbox-Request-Id": self.request_id,
             "X-Sandbox-Function-Arn": self.arn,

@@ -10,6 +10,8 @@ import math
 import re
 import sqlite3
 import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,7 +19,7 @@ from aiohttp import web
 
 from shared.trace import trace_id
 
-from . import leavers
+from . import leavers, pages
 from .backlog import Backlog, Event
 from .delivery import Delivery
 from .environments import Environments, ThrottledError
@@ -31,6 +33,10 @@ ASYNCHRONOUS_BYTES = 2**20
 _ARN = re.compile(
     r"(?:arn:aws[\w-]*:lambda:[\w-]+:)?(?:\d{12}:)?(?:function:)?(?P<name>[\w-]+)(?::(?P<qualifier>[\w$-]+))?"
 )
+
+
+#: The types of a refused page's errors, by status.
+_REFUSED = {400: "ValidationException", 403: "AccessDeniedException", 415: "UnsupportedMediaTypeException"}
 
 
 class InvokeError(Exception):
@@ -74,14 +80,35 @@ class LambdaApi:
         self._environments = environments
         self._backlog = backlog
         self._delivery = delivery
+        self._doors = replace(settings.doors, json_only=True)
+        self._policy = pages.lambda_policy(settings.doors.origins)
 
     def application(self) -> web.Application:
-        app = web.Application(client_max_size=SYNCHRONOUS_BYTES + 1, middlewares=[leavers.forgive])
+        app = web.Application(
+            client_max_size=SYNCHRONOUS_BYTES + 1, middlewares=[leavers.forgive, self._guard]
+        )
         app.router.add_post("/2015-03-31/functions/{name}/invocations", self._invoke)
         app.router.add_get("/_local/health", self._health)
         app.router.add_get("/_local/dead-letters", self._dead_letters)
         app.router.add_route("*", r"/{tail:[\s\S]*}", self._unknown)
         return app
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Nothing of a foreign page gets any further."""
+        ask = pages.ask(request)
+        if refusal := self._doors.refusal(ask):
+            kind = _REFUSED[refusal.status]
+            return InvokeError(refusal.status, kind, refusal.message).response(str(uuid.uuid4()))
+        if self._policy and (preflight := self._policy.preflight(ask)):
+            answer: web.StreamResponse = web.Response(status=preflight.status, headers=preflight.headers)
+        else:
+            answer = await handler(request)
+        if (origin := ask.header("origin")) is not None:
+            answer.headers.extend(self._policy.apply(origin, []))
+        return answer
 
     async def _invoke(self, request: web.Request) -> web.StreamResponse:
         request_id = str(uuid.uuid4())

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from shared.doors import Doors
 from shared.environ import SettingError, choice, number
 
 from .authorizer import Jwt
@@ -55,6 +56,8 @@ class Settings:
     names: frozenset[str] = field(default_factory=frozenset)
     #: What every route asks of its callers that says nothing itself; None: nothing.
     authorizer: Jwt | None = None
+    #: Whose requests both doors take.
+    doors: Doors = field(default_factory=lambda: Doors.read({}))
     #: The keys of the local issuer; other issuers are asked for theirs.
     jwks: Path = Path("/run/secrets/api_jwks")
 
@@ -87,6 +90,7 @@ class Settings:
             integration=number(environ, "API_INTEGRATION_SECONDS", 30, 0.05, 30),
             names=frozenset({function, "function"}),
             authorizer=_authorizer(environ),
+            doors=Doors.read(environ),
             jwks=Path(environ.get("API_JWKS_FILE") or "/run/secrets/api_jwks"),
         )
 

@@ -3,11 +3,15 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sqlite3
 import sys
 
 import uvloop
+
+from shared.doors import Doors
+from shared.environ import SettingError
 
 from .api import Api
 from .app import App, MetricsApp
@@ -44,7 +48,7 @@ def main() -> int:
         path = settings.storage.sqlite.path
         sys.stderr.write(f"Fatal: Failed to open SQLite database {path}: {error}{why}\n")
         return 1
-    except (SettingsError, ForeignFile, OSError) as error:
+    except (SettingsError, SettingError, ForeignFile, OSError) as error:
         sys.stderr.write(f"Fatal: {error}\n")
         return 1
     return 0
@@ -73,18 +77,19 @@ async def _serve(settings: Settings) -> None:
 
     store.published = published
     api = Api(store, timers, delivery, metrics, auth, settings.debug)
-    origins = settings.server.cors.allow_origins
+    doors = Doors.read(os.environ, json_only=True)
     app = App(
         api,
         store,
         delivery,
         auth,
-        Cors(origins) if origins else None,
+        Cors([*settings.server.cors.allow_origins, *doors.origins]),
+        doors,
         settings.transports.http_poll.buffer_size,
     )
     bind, port = settings.server.bind, settings.server.port
     server = await loop.create_server(lambda: Connection(app), bind, port, backlog=1024)
-    measured = await _metrics_server(loop, metrics, settings.observability.metrics_port)
+    measured = await _metrics_server(loop, MetricsApp(metrics, doors), settings.observability.metrics_port)
     timers.start()
     delivery.start()
     app.start()
@@ -112,11 +117,10 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _metrics_server(
-    loop: asyncio.AbstractEventLoop, metrics: Metrics, port: int
+    loop: asyncio.AbstractEventLoop, app: MetricsApp, port: int
 ) -> asyncio.Server | None:
     if port == 0:
         return None
-    app = MetricsApp(metrics)
     try:
         return await loop.create_server(lambda: Connection(app), "0.0.0.0", port)
     except OSError as error:

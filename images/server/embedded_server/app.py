@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from urllib.parse import unquote
 
 import httptools
+
+from shared.doors import Ask, Doors, Refusal
 
 from .api import Api
 from .auth import Auth
@@ -12,6 +15,7 @@ from .cors import Cors
 from .delivery import Delivery
 from .http import Connection, Headers
 from .metrics import Metrics
+from .protocol import envelope, text
 from .store import Call, Store
 
 log = logging.getLogger(__name__)
@@ -20,6 +24,20 @@ GONE = b'{"error":"This endpoint is no longer supported. Please update to the la
 TEXT = "text/plain; charset=utf-8"
 #: Seconds between comments on an event stream nobody sends to: proxies keep it open, dead peers are noticed.
 KEEP_ALIVE = 15.0
+
+
+def ask(connection: Connection, method: str, url: bytes, headers: Headers) -> Ask:
+    """The request, as the doors' rule takes it."""
+    return Ask(method, url.decode("latin-1"), headers.get, connection.needs_host)
+
+
+def refuse(connection: Connection, method: str, url: bytes, refusal: Refusal) -> None:
+    """Answers a request of a foreign page: in the protocol's form where the protocol was spoken."""
+    connection.extra = ""
+    if url == b"/" and method == "POST":
+        connection.reply(refusal.status, envelope('"unknown"', '"0"', refusal.status, text(refusal.message)))
+    else:
+        connection.reply(refusal.status, refusal.message.encode(), TEXT)
 
 
 class Stream:
@@ -49,7 +67,14 @@ class App:
     """The main port."""
 
     def __init__(
-        self, api: Api, store: Store, delivery: Delivery, auth: Auth | None, cors: Cors | None, buffer: int
+        self,
+        api: Api,
+        store: Store,
+        delivery: Delivery,
+        auth: Auth | None,
+        cors: Cors,
+        doors: Doors,
+        buffer: int,
     ) -> None:
         self.connections: set[Connection] = set()
         self._api = api
@@ -57,22 +82,29 @@ class App:
         self._delivery = delivery
         self._auth = auth
         self._cors = cors
+        self._doors = doors
         self._buffer = buffer
         self._streams: dict[Connection, Stream] = {}
         self._keep_alive: asyncio.TimerHandle | None = None
 
     def handle(self, connection: Connection, method: str, url: bytes, headers: Headers, body: bytes) -> None:
-        if self._cors is not None:
+        refusal = self._doors.refusal(ask(connection, method, url, headers), self._cors.allows)
+        if refusal is not None:
+            self._in_turn(connection, lambda: refuse(connection, method, url, refusal))
+            return
+        if self._cors:
             connection.extra = self._cors.headers(headers)
         if url == b"/" and method == "POST":
             self._api.handle(body, connection.reply)
-        elif connection.owed > 1:
-            # Pipelined behind requests that wait for their commit: it goes through the queue as they do.
-            self._store.submit(
-                Call(None, None, 0, "", lambda _: self._other(connection, method, url, headers))
-            )
         else:
-            self._other(connection, method, url, headers)
+            self._in_turn(connection, lambda: self._other(connection, method, url, headers))
+
+    def _in_turn(self, connection: Connection, answer: Callable[[], None]) -> None:
+        """Answers at once; pipelined behind requests that wait for their commit, through the queue as they do."""
+        if connection.owed > 1:
+            self._store.submit(Call(None, None, 0, "", lambda _: answer()))
+        else:
+            answer()
 
     def lost(self, connection: Connection) -> None:
         stream = self._streams.pop(connection, None)
@@ -109,7 +141,7 @@ class App:
         legacy = first in ("promises", "schedules", "tasks") and bool(rest or not path.endswith("/"))
         polled = first == "poll" and rest.count("/") == 1 and all(rest.split("/"))
         allow = "POST" if path == "/" else "GET,HEAD" if polled or path in ("/health", "/ready") else ""
-        if self._cors is not None and method == "OPTIONS":
+        if self._cors and method == "OPTIONS":
             connection.extra = ""
             allowed = f"allow: {allow}\r\n" if allow else ""
             connection.reply(200, b"", "", self._cors.preflight(headers) + allowed)
@@ -155,12 +187,16 @@ class App:
 class MetricsApp:
     """The metrics' port."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, doors: Doors) -> None:
         self.connections: set[Connection] = set()
         self._metrics = metrics
+        self._doors = doors
 
     def handle(self, connection: Connection, method: str, url: bytes, headers: Headers, body: bytes) -> None:
-        if url.partition(b"?")[0] != b"/metrics":
+        refusal = self._doors.refusal(ask(connection, method, url, headers))
+        if refusal is not None:
+            refuse(connection, method, url, refusal)
+        elif url.partition(b"?")[0] != b"/metrics":
             connection.reply(404, b"", "")
         elif method == "GET":
             connection.reply(200, self._metrics.text().encode(), "text/plain; version=0.0.4")

@@ -6,9 +6,13 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct, field
+
+#: What PUSH_TO=* stands for: every address, as in v0.9.8.
+ANYWHERE = frozenset({("*", "*", 0)})
 
 
 class SettingsError(Exception):
@@ -66,6 +70,8 @@ class PushAuth(Struct):
 
 class HttpPush(Struct):
     enabled: bool = True
+    #: Where messages may be posted to, as PUSH_TO names them: (scheme, host, port); `ANYWHERE`; empty: nowhere.
+    to: frozenset[tuple[str, str, int]] = frozenset()
     concurrency: int = 16
     connect_timeout: int = 10_000  # ms
     request_timeout: int = 180_000  # ms
@@ -124,8 +130,29 @@ def load(env: Mapping[str, str] = os.environ, file: Path = Path("resonate.toml")
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"Configuration error: {error} (set as RESONATE_… or in {file})") from error
+    settings.transports.http_push.to = _push_to(env.get("PUSH_TO", ""))
     _check(settings)
     return settings
+
+
+def _push_to(text: str) -> frozenset[tuple[str, str, int]]:
+    """PUSH_TO: `*`, or addresses without a path, with commas or spaces between."""
+    if text.strip() == "*":
+        return ANYWHERE
+    found = set()
+    for item in text.replace(",", " ").split():
+        try:
+            url = urlsplit(item)
+            port = url.port or {"http": 80, "https": 443}[url.scheme]
+        except (ValueError, KeyError):
+            url, port = urlsplit(""), 0
+        if not url.hostname or url.path not in ("", "/") or "@" in url.netloc or url.query or url.fragment:
+            raise SettingsError(
+                f"PUSH_TO: {item!r} is no address to push to; expected such as http://hook:8080, with commas "
+                "between, or * for anywhere"
+            )
+        found.add((url.scheme, url.hostname, port))
+    return frozenset(found)
 
 
 def _put(values: dict[str, Any], path: list[str], value: Any) -> None:

@@ -12,6 +12,13 @@ class Cors:
         self._any = "*" in origins
         self._origins = set(origins)
 
+    def __bool__(self) -> bool:
+        """Whether any page may ask at all."""
+        return self._any or bool(self._origins)
+
+    def allows(self, origin: str) -> bool:
+        return self._any or origin in self._origins
+
     def headers(self, headers: Headers) -> str:
         """The header lines of an ordinary answer."""
         if self._any:

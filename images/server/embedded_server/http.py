@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 REASONS = {
     200: "OK", 300: "Multiple Choices", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
     404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 410: "Gone", 413: "Payload Too Large",
-    422: "Unprocessable Entity", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
-    501: "Not Implemented", 503: "Service Unavailable",
+    415: "Unsupported Media Type", 422: "Unprocessable Entity", 431: "Request Header Fields Too Large",
+    500: "Internal Server Error", 501: "Not Implemented", 503: "Service Unavailable",
 }  # fmt: skip
 STATUS_LINES = {code: f"HTTP/1.1 {code} {reason}\r\n" for code, reason in REASONS.items()}
 
@@ -136,7 +136,10 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        if key in self._headers and key in ("host", "origin"):
+            text = f"{self._headers[key]}, {text}"  # two of them are no host, and no origin
+        self._headers[key] = text
 
     def on_headers_complete(self) -> None:
         if self._headers.get("expect", "").lower() == "100-continue":
@@ -159,6 +162,12 @@ class Connection(asyncio.Protocol):
         self._app.handle(self, self._parser.get_method().decode(), self._url, self._headers, body)
 
     # From the app.
+
+    @property
+    def needs_host(self) -> bool:
+        """Whether the request must name a host: in HTTP/1.1."""
+        version: str = self._parser.get_http_version()
+        return version != "1.0"
 
     @property
     def backlog(self) -> int:

@@ -42,7 +42,11 @@ def deployed(make_module_stack: MakeStack, tmp_path_factory: pytest.TempPathFact
     for path in (definition, definition / "api.json"):
         path.chmod(0o755)
     return make_module_stack(
-        env={"DEFINITION": str(definition), "LAMBDA_BURST_SECONDS": "20"},
+        env={
+            "DEFINITION": str(definition),
+            "LAMBDA_BURST_SECONDS": "20",
+            "ALLOWED_ORIGINS": "https://example.com",
+        },
         files=["tests/integration/deploy/jwt.yaml"],
         services=["gateway", "lambda", "server"],
     )

@@ -17,7 +17,9 @@ from integration.conftest import MakeStack
 
 @pytest.fixture(scope="module")
 def guarded(make_module_stack: MakeStack) -> Stack:
-    stack = make_module_stack(env={"AUTH": "on", "LAMBDA_BURST_SECONDS": "20"})
+    stack = make_module_stack(
+        env={"AUTH": "on", "LAMBDA_BURST_SECONDS": "20", "ALLOWED_ORIGINS": "https://example.com"}
+    )
     stack.api.headers["authorization"] = f"Bearer {token()}"
     return stack
 

@@ -15,7 +15,7 @@ from harness.stack import Stack
 from harness.waiting import wait_for
 from integration.gateway.invoking import invoke
 
-HOST = b"Host: x\r\n"
+HOST = b"Host: localhost\r\n"
 CLOSE = b"Connection: close\r\n\r\n"
 GET = b"GET /things/7 HTTP/1.1\r\n" + HOST
 PUT = b"PUT /files/x HTTP/1.1\r\n" + HOST
@@ -38,7 +38,10 @@ HTTP_API = {
     "two lengths": (PUT + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", [400]),
     "a length below nothing": (PUT + b"Content-Length: -3\r\n\r\n", [400]),
     "no such method": (b"BREW /things/7 HTTP/1.1\r\n" + HOST + CLOSE, [400]),
-    "an absolute target": (b"GET http://x/things/7 HTTP/1.1\r\n" + HOST + CLOSE, [200]),
+    "an absolute target": (b"GET http://localhost/things/7 HTTP/1.1\r\n" + HOST + CLOSE, [200]),
+    "a strange absolute target": (b"GET http://x/things/7 HTTP/1.1\r\n" + HOST + CLOSE, [403]),
+    "a strange host": (b"GET /things/7 HTTP/1.1\r\nHost: x\r\n" + CLOSE, [403]),
+    "two hosts": (GET + HOST + CLOSE, [400]),
     "CONNECT": (b"CONNECT x:443 HTTP/1.1\r\n" + HOST + CLOSE, [404]),
     "OPTIONS *": (b"OPTIONS * HTTP/1.1\r\n" + HOST + CLOSE, [404]),
     "dots in the path": (b"GET /things/../things/7 HTTP/1.1\r\n" + HOST + CLOSE, [404]),

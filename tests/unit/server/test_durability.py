@@ -200,7 +200,7 @@ def test_a_request_that_fails_takes_no_other_with_it(launch: Launch) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as raw:
         raw.sendall(
             b"".join(
-                b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+                b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body) + body
                 for body in bodies
             )
         )

@@ -66,7 +66,9 @@ def test_a_body_of_more_than_2_mib_is_refused(launch: Launch) -> None:
     data = {"id": "big", "timeoutAt": FAR, "param": {"data": "x" * (2 * 1024 * 1024 - 300)}}
     assert server.send("promise.create", data)[0] == 200
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
-        raw.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3000000\r\n\r\n" + b" " * 2_200_000)
+        raw.sendall(
+            b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3000000\r\n\r\n" + b" " * 2_200_000
+        )
         assert raw.recv(12) == b"HTTP/1.1 413"
 
 
@@ -78,10 +80,10 @@ def test_pipelined_requests_are_answered_in_order(launch: Launch) -> None:
         body = json.dumps(
             {"kind": "promise.create", "head": head, "data": {"id": id, "timeoutAt": FAR}}
         ).encode()
-        return b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+        return b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body) + body
 
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
-        get = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+        get = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
         raw.sendall(post("a") + get + post("b") + get.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
         got = b"".join(iter(lambda: raw.recv(65536), b""))
     assert [got.find(b'"corrId":"a"') < got.find(b'"corrId":"b"'), got.count(b"HTTP/1.1 200 OK")] == [True, 4]
@@ -178,6 +180,7 @@ def test_http_push(launch: Launch) -> None:
     hook = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
     threading.Thread(target=hook.serve_forever, daemon=True).start()
     server = launch(
+        PUSH_TO=f"http://127.0.0.1:{hook.server_port}",
         RESONATE_TRANSPORTS__HTTP_PUSH__AUTH__MODE="bearer",
         RESONATE_TRANSPORTS__HTTP_PUSH__AUTH__TOKEN="insecuretoken",
     )

@@ -9,6 +9,7 @@ import json
 import logging
 import re
 
+from shared.doors import Ask, Doors
 from shared.trace import trace_id
 from shared.wire import Message, Server, compose
 
@@ -22,7 +23,16 @@ _EVENT_BYTES = 8 * 2**20
 #: Says to the gateway that the request did not get in and may be sent elsewhere.
 REFUSED = "X-Sandbox-Refused"
 _INVOKE = re.compile(r"/2015-03-31/functions/[^/]+/invocations")
-_REASONS = {200: "OK", 404: "Not Found", 413: "Request Entity Too Large", 429: "Too Many Requests"}
+#: The gateway's requests and the health check's; a page can find this port too, at the container's address.
+_DOORS = Doors.read({}, json_only=True)
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    413: "Request Entity Too Large",
+    429: "Too Many Requests",
+}
 
 
 def _answer(status: int, body: bytes, headers: dict[str, str] | None = None) -> bytes:
@@ -49,6 +59,9 @@ class Front:
 
     async def _handle(self, request: Message) -> bytes:
         method, path = request.start[0], request.start[1].partition("?")[0]
+        ask = Ask(method, request.start[1], request.headers.get, request.start[-1] != "HTTP/1.0")
+        if refusal := _DOORS.refusal(ask):
+            return _failure(refusal.status, "AccessDeniedException", refusal.message)
         if method == "GET" and path == "/health":
             return _answer(200, json.dumps(self._health()).encode())
         if method == "POST" and _INVOKE.fullmatch(path):

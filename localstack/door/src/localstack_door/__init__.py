@@ -1,0 +1,16 @@
+"""LocalStack's entry point: puts the door up before LocalStack answers anybody, or LocalStack does not start."""
+
+from localstack.runtime import hooks
+
+
+@hooks.on_infra_start()  # type: ignore[untyped-decorator]
+def install() -> None:
+    """Raises SettingError. What cannot be imported is found here too: LocalStack passes over a hook that it cannot load,
+    but not over one that fails."""
+    import os
+
+    from localstack.aws.handlers import preprocess_request
+
+    from .door import Door
+
+    preprocess_request.handlers.insert(0, Door(os.environ))
