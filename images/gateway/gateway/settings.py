@@ -57,6 +57,8 @@ class Settings:
     authorizer: Jwt | None = None
     #: The keys of the local issuer; other issuers are asked for theirs.
     jwks: Path = Path("/run/secrets/api_jwks")
+    #: The keys that requests to the Lambda API are signed with, where `authorizer` is set.
+    aws_keys: Path = Path("/run/secrets/aws_keys")
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -88,6 +90,7 @@ class Settings:
             names=frozenset({function, "function"}),
             authorizer=_authorizer(environ),
             jwks=Path(environ.get("API_JWKS_FILE") or "/run/secrets/api_jwks"),
+            aws_keys=Path(environ.get("LAMBDA_KEYS_FILE") or "/run/secrets/aws_keys"),
         )
 
     def issuers(self) -> dict[str, Path]:
