@@ -36,7 +36,7 @@ class Echo:
 
 @pytest.fixture
 async def door(tmp_path: Path) -> AsyncIterator[Any]:
-    settings = Settings(data=tmp_path)
+    settings = Settings(data=tmp_path, names=frozenset({"function"}))
     backlog = Backlog(tmp_path)
     environments = Environments("nowhere", 1)
     invoker = cast(Invoker, Echo())
