@@ -15,11 +15,16 @@ from typing import IO
 from localstack.aws.api import CommonServiceException
 from s3_answers import S3Error
 
-from shared.sigv4 import UNSIGNED_PAYLOAD, Signed
+from shared.sigv4 import EMPTY_HASH, UNSIGNED_PAYLOAD, Signed
 
 _CHUNKS_SIGNED = ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER")
 _WORDS = (UNSIGNED_PAYLOAD, *_CHUNKS_SIGNED, "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
 _BUFFER = 2**16
+_MISMATCH = (
+    "XAmzContentSHA256Mismatch",
+    "The provided 'x-amz-content-sha256' header does not match what was computed.",
+    400,
+)
 _HASH = re.compile("[0-9a-f]{64}")
 #: A chunk is held in memory until its signature is checked. SDKs send 64 KiB to 1 MiB.
 _LARGEST_CHUNK = 16 * 2**20
@@ -43,7 +48,12 @@ def payload_of(signed: Signed) -> str:
 
 
 def checked(stream: IO[bytes], signed: Signed, payload: str, length: int | None) -> IO[bytes]:
-    """The body's stream, which raises at what was not signed. `length` is the Content-Length."""
+    """The body's stream, which raises at what was not signed. `length` is the Content-Length. Raises S3Error."""
+    if not length and signed.request.header("transfer-encoding") is None:
+        # S3 does not read a body that is not there.
+        if payload not in (EMPTY_HASH, UNSIGNED_PAYLOAD):
+            raise S3Error(*_MISMATCH)
+        return stream
     if payload in _CHUNKS_SIGNED:
         return io.BufferedReader(_Chunks(stream, signed), _BUFFER)
     if _HASH.fullmatch(payload):
@@ -71,11 +81,7 @@ class _Whole(io.RawIOBase):
             self._left -= len(data)
         found = self._hash.hexdigest() if not data or self._left == 0 else None
         if found not in (None, self._expected):
-            raise CommonServiceException(
-                "XAmzContentSHA256Mismatch",
-                "The provided 'x-amz-content-sha256' header does not match what was computed.",
-                status_code=400,
-            )
+            raise CommonServiceException(*_MISMATCH)
         buffer[: len(data)] = data
         return len(data)
 
