@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from localstack.aws.api import RequestContext
-from localstack.aws.chain import HandlerChain
 from localstack.aws.handlers import preprocess_request
-from localstack.http import Request, Response
+from localstack.http import Request
+from rolo import Response
+from rolo.gateway import HandlerChain
 from s3_answers import S3Error, answer, denied
 from s3_payload import checked, payload_of
 
@@ -48,7 +49,9 @@ class Door:
     def __init__(self, verifier: sigv4.Verifier) -> None:
         self._verifier = verifier
 
-    def __call__(self, chain: HandlerChain, context: RequestContext, response: Response) -> None:
+    def __call__(
+        self, chain: HandlerChain[RequestContext], context: RequestContext, response: Response
+    ) -> None:
         request = context.request
         if _is_open(request):
             return
@@ -62,7 +65,7 @@ class Door:
             self._refuse(error, chain, request)
 
     @staticmethod
-    def _refuse(error: S3Error, chain: HandlerChain, request: Request) -> None:
+    def _refuse(error: S3Error, chain: HandlerChain[RequestContext], request: Request) -> None:
         LOG.info("%s %s: refused: %s: %s", request.method, request.path, error.code, error.message)
         chain.respond(*answer(error, request.method))
 
