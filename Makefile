@@ -38,6 +38,10 @@ submit: ## Send a sample document and follow it to the end (use D=s3://documents
 token: ## Print a token for the HTTP API with AUTH=on (use WHO=you SCOPE="a b" HOURS=1)
 	@WHO='$(WHO)' SCOPE='$(SCOPE)' HOURS='$(HOURS)' bin/token
 
+.PHONY: credentials
+credentials: ## Print AWS access key and addresses for a shell: eval "$(make -s credentials)"
+	@bin/credentials
+
 .PHONY: backup
 backup: ## Copy the state of the running stack into a file (use F=file.tar)
 	@F='$(F)' bin/backup

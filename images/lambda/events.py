@@ -16,6 +16,7 @@ from aws_lambda_powertools.utilities.data_classes.common import BaseProxyEvent
 from aws_lambda_powertools.utilities.parser import parse
 from pydantic import BaseModel, ValidationError
 
+from callers import ForbiddenError
 from contract import JOB_ID
 from jobs import Answer, Refusal
 from promises import ServerAwayError
@@ -114,6 +115,8 @@ def explained(logger: Logger) -> Callable[[Exception], Response[str]]:
             case InvalidError():
                 extra: dict[str, Any] = {"fields": error.fields} if error.fields else {}
                 return _error(error.status, error.code, error.message, extra)
+            case ForbiddenError():
+                return _error(HTTPStatus.FORBIDDEN, error.code, error.message)
             case Refusal():
                 extra = {"status": error.job_status} if error.job_status else {}
                 return _error(error.status, error.code, error.message, extra)
@@ -248,7 +251,7 @@ def _field(detail: Any) -> dict[str, str]:
         case "string_pattern_mismatch" if name == "jobId":
             message = _job_id_rule()
         case "string_pattern_mismatch":
-            message = "must be 1 to 128 letters, digits or . _ @ + -, beginning with a letter or digit"
+            message = "must be 1 to 128 letters, digits or . _ @ + | : -, beginning with a letter or digit"
         case "literal_error":
             message = f"must be one of {detail['ctx']['expected']}"
     return {"field": name, "message": message}

@@ -14,6 +14,7 @@ from typing import Any
 
 from resonate.types import PromiseRecord
 
+from callers import Caller
 from contract import (
     Job,
     Resume,
@@ -30,6 +31,8 @@ from states import Attempt, described, state_of, summary
 #: A job's deadline in milliseconds: ten years, far enough to be none. The SDK's own default is a day.
 _DEADLINE_MS = 3650 * 24 * 3600 * 1000
 _KIND = {"document:kind": "job"}
+#: Whose job it is: the server finds somebody's jobs among all others by it.
+_REQUESTER = "document:requester"
 #: Times a job may be retried; a status call reads one promise for each.
 MAX_ATTEMPTS = 20
 #: Pages of the server that one page of a filtered list may take: a call stays short, whatever there is to skip.
@@ -59,17 +62,25 @@ class Refusal(Exception):
 
 @dataclass
 class Jobs:
-    """The calls, each to be run by :meth:`promises.Promises.call`."""
+    """The calls, each to be run by :meth:`promises.Promises.call`.
+
+    `who` is the holder of a token; None: nobody was asked for one. A job that the caller may not see is answered as one
+    that does not exist. Raises ForbiddenError where the caller may know of it and still may not do this.
+    """
 
     promises: Promises
     tags: dict[str, str] = field(default_factory=lambda: dict(_KIND))
 
-    async def submit(self, job: Job) -> Answer:
+    async def submit(self, job: Job, who: Caller | None = None) -> Answer:
         """Record the job. It is accepted only once its promise exists."""
+        if who is not None:
+            who.check_submit(job)
         sent = job.model_dump()
         record = await self._start(job, 1, None)
         known = args_of(record)[0]
         if known != sent:
+            if who is not None and not who.owns(Job.model_validate(known)):
+                raise Refusal(409, "job_conflict", f"The jobId {job.jobId} is taken. Use another one.")
             differing = sorted(name for name in sent if known.get(name) != sent[name])
             raise Refusal(
                 409,
@@ -79,14 +90,16 @@ class Jobs:
             )
         return Answer(202, {"status": "accepted", "jobId": job.jobId}, retry_after=1)
 
-    async def status(self, job_id: str) -> Answer:
-        attempt = await self._newest(job_id)
+    async def status(self, job_id: str, who: Caller | None = None) -> Answer:
+        attempt = await self._newest(job_id, who)
         body = described(attempt)
         return Answer(200, body, retry_after=_ask_again(body["status"], attempt.record))
 
-    async def approve(self, job_id: str, verdict: Verdict) -> Answer:
+    async def approve(self, job_id: str, verdict: Verdict, who: Caller | None = None) -> Answer:
         """Answer the job's question. The same verdict again is the same answer; another one is refused."""
-        attempt = await self._newest(job_id)
+        attempt = await self._newest(job_id, who)
+        if who is not None:
+            who.check_verdict(attempt.job, verdict)
         said = verdict.model_dump(exclude_none=True)
         step = attempt.step("await_approval")
         promise = await self.promises.get(approval_id(step)) if step else None
@@ -112,9 +125,11 @@ class Jobs:
             200, {"jobId": job_id, "status": "processing" if verdict.approved else "failed", **given}
         )
 
-    async def cancel(self, job_id: str) -> Answer:
+    async def cancel(self, job_id: str, who: Caller | None = None) -> Answer:
         """Stop the job and clean up after it. A job that is over, a cancelled one as well, is refused."""
-        attempt = await self._newest(job_id)
+        attempt = await self._newest(job_id, who)
+        if who is not None:
+            who.check_owner(attempt.job)
         record, state = attempt.record, state_of(attempt)
         if record.state != "pending":
             why = "already" if state == "cancelled" else "over"
@@ -135,9 +150,11 @@ class Jobs:
             raise Refusal(409, "job_over", f"Job {job_id} was {state} before it could be cancelled.", state)
         return Answer(200, {"jobId": job_id, "status": "cancelled"})
 
-    async def retry(self, job_id: str) -> Answer:
+    async def retry(self, job_id: str, who: Caller | None = None) -> Answer:
         """Run a failed job again from the step that failed, with what the steps before it have left."""
-        attempt = await self._newest(job_id)
+        attempt = await self._newest(job_id, who)
+        if who is not None:
+            who.check_owner(attempt.job)
         if state_of(attempt) != "failed" or attempt.record.state == "pending":
             state = state_of(attempt)
             raise Refusal(409, "not_failed", f"Job {job_id} is {state}; only a failed job can be retried.")
@@ -151,8 +168,10 @@ class Jobs:
         body = {"status": "accepted", "jobId": job_id, "attempt": started.attempt, "resumesAt": started.first}
         return Answer(202, body, retry_after=1)
 
-    async def listed(self, state: str | None, limit: int, cursor: str | None) -> Answer:
-        """Jobs in the order of their ids, a page at a time.
+    async def listed(
+        self, state: str | None, limit: int, cursor: str | None, who: Caller | None = None
+    ) -> Answer:
+        """The jobs that the caller may see, in the order of their ids, a page at a time.
 
         A page is shorter than `limit` where it is the last, or where so much had to be skipped that the call would
         take long; the cursor says which. As AWS's lists do: the end is where there is no cursor.
@@ -166,11 +185,12 @@ class Jobs:
             "failed": "rejected",
             "cancelled": "rejected_canceled",
         }[state]
+        tags = self.tags | ({_REQUESTER: who.subject} if who is not None and who.sees_own_only else {})
         jobs: list[dict[str, Any]] = []
         after = cursor and root_id(cursor)
         for _ in range(_MOST_PAGES):
-            records, after = await self.promises.search(wanted, self.tags, limit, after)
-            attempts = await asyncio.gather(*map(self._listed, records))
+            records, after = await self.promises.search(wanted, tags, limit, after)
+            attempts = await asyncio.gather(*(self._listed(record, who) for record in records))
             for number, (record, attempt) in enumerate(zip(records, attempts, strict=True), 1):
                 if attempt is None or state not in (None, state_of(attempt)):
                     continue
@@ -181,9 +201,11 @@ class Jobs:
                 break
         return _page(jobs, after)
 
-    async def _listed(self, record: PromiseRecord) -> Attempt | None:
-        """An attempt as the list shows it, or None where a newer attempt speaks for the job."""
+    async def _listed(self, record: PromiseRecord, who: Caller | None) -> Attempt | None:
+        """An attempt as the list shows it; None where a newer one speaks for the job, or it is not the caller's to see."""
         job, number = Job.model_validate(args_of(record)[0]), attempt_of(record.id)
+        if who is not None and not who.sees(job):
+            return None
         may_be_retried = record.state in ("rejected", "rejected_timedout")
         if may_be_retried and await self.promises.get(root_id(job.jobId, number + 1)) is not None:
             return None
@@ -192,10 +214,11 @@ class Jobs:
             await self._read_steps(attempt)
         return attempt
 
-    async def _newest(self, job_id: str) -> Attempt:
+    async def _newest(self, job_id: str, who: Caller | None) -> Attempt:
         """The job's newest attempt with all its steps, read by `promise.get` alone."""
         record = await self.promises.get(root_id(job_id))
-        if record is None:
+        # One answer for both: the ids are their clients' words, and say something of the job.
+        if record is None or (who is not None and not who.sees(Job.model_validate(args_of(record)[0]))):
             raise Refusal(
                 404, "job_not_found", f"There is no job {job_id}. Jobs begin with POST /process-document."
             )
@@ -242,7 +265,7 @@ class Jobs:
             "process_document",
             args,
             timeout_at=_deadline(),
-            tags={**self.tags, "document:type": job.type},
+            tags={**self.tags, "document:type": job.type, _REQUESTER: job.requesterId},
         )
 
 

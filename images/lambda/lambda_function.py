@@ -19,6 +19,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import events
+from callers import Caller, caller
 from contract import Job, NotASourceError, Sources, Verdict
 from jobs import Answer, Jobs
 from promises import connect
@@ -36,6 +37,11 @@ def answer(work: Callable[[], Awaitable[Answer]]) -> Response[str]:
     return events.response(promises.call(lambda _: work(), events.remaining_seconds(router.lambda_context)))
 
 
+def who() -> Caller | None:
+    """The holder of the token that the request came with; None where none is asked for."""
+    return caller(router.current_event.raw_event)
+
+
 @router.post("/process-document")
 def process_document() -> Response[str]:
     job = events.body(router.current_event, Job)
@@ -44,37 +50,37 @@ def process_document() -> Response[str]:
         sources.check(job.documentUrl)
     except NotASourceError as error:
         raise events.wrong_field("documentUrl", str(error)) from None
-    return answer(lambda: jobs.submit(job))
+    return answer(lambda: jobs.submit(job, who()))
 
 
 @router.get("/status/<job_id>")
 def status(job_id: str) -> Response[str]:
     job_id = events.job_id(job_id)
-    return answer(lambda: jobs.status(job_id))
+    return answer(lambda: jobs.status(job_id, who()))
 
 
 @router.post("/approve/<job_id>")
 def approve(job_id: str) -> Response[str]:
     job_id, verdict = events.job_id(job_id), events.body(router.current_event, Verdict)
-    return answer(lambda: jobs.approve(job_id, verdict))
+    return answer(lambda: jobs.approve(job_id, verdict, who()))
 
 
 @router.delete("/jobs/<job_id>")
 def cancel(job_id: str) -> Response[str]:
     job_id = events.job_id(job_id)
-    return answer(lambda: jobs.cancel(job_id))
+    return answer(lambda: jobs.cancel(job_id, who()))
 
 
 @router.post("/jobs/<job_id>/retry")
 def retry(job_id: str) -> Response[str]:
     job_id = events.job_id(job_id)
-    return answer(lambda: jobs.retry(job_id))
+    return answer(lambda: jobs.retry(job_id, who()))
 
 
 @router.get("/jobs")
 def list_jobs() -> Response[str]:
     state, limit, cursor = events.page(router.current_event)
-    return answer(lambda: jobs.listed(state, limit, cursor))
+    return answer(lambda: jobs.listed(state, limit, cursor, who()))
 
 
 for app in (http_api, rest_api):

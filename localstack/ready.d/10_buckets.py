@@ -3,6 +3,7 @@
 LocalStack runs this inside its own process each time it has started. What is there already stays as it is.
 """
 
+import configparser
 import mimetypes
 import os
 from pathlib import Path
@@ -12,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 SAMPLES = Path(os.environ.get("SAMPLES_DIR", "/etc/localstack/samples"))
+KEYS = os.environ.get("S3_KEYS_FILE") or "/run/secrets/aws_keys"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 
@@ -42,14 +44,24 @@ def ensure_object(s3, bucket: str, path: Path) -> None:
     print(f"Sample document s3://{bucket}/{path.name} uploaded.")  # noqa: T201
 
 
+def key() -> tuple[str, str]:
+    """The stack's own access key, by which it lets itself in where AUTH is on; else what LocalStack takes from anybody."""
+    file = configparser.ConfigParser(interpolation=None)
+    file.read(KEYS)
+    if not file.has_section("stack"):
+        return "test", "test"
+    return file["stack"]["aws_access_key_id"], file["stack"]["aws_secret_access_key"]
+
+
 def main() -> None:
     """Buckets first, then the samples."""
+    key_id, secret = key()
     s3 = boto3.client(
         "s3",
         endpoint_url="http://127.0.0.1:4566",
         region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106 - what LocalStack takes for its default account
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
         config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 2}),
     )
     documents = os.environ.get("DOCUMENTS_BUCKET") or "documents"

@@ -1,5 +1,6 @@
 """A copy of the stack for tests: own compose project, own free ports, own volumes."""
 
+import configparser
 import json
 import os
 import secrets
@@ -228,6 +229,11 @@ class Stack:
 
     # ------------------------------------------------------------ clients
 
+    @property
+    def access_key(self) -> tuple[str, str]:
+        """An access key that S3 and the Lambda API let in: id and secret."""
+        return access_key("operator") if self.settings.get("AUTH") == "on" else ("test", "test")
+
     @cached_property
     def api(self) -> httpx.Client:
         """Client of the HTTP API."""
@@ -235,26 +241,12 @@ class Stack:
 
     @cached_property
     def s3(self) -> Any:
-        return self._client("s3", self.s3_url)
+        return client("s3", self.s3_url, *self.access_key)
 
     @cached_property
     def lambda_(self) -> Any:
         """boto3's client of the Lambda API."""
-        return self._client("lambda", self.lambda_url)
-
-    def _client(self, name: str, url: str) -> Any:
-        # boto3's factory is typed by overloads a name each; a name that varies has none.
-        factory: Any = boto3.client
-        return factory(
-            name,
-            endpoint_url=url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(
-                retries={"total_max_attempts": 1}, read_timeout=60, s3={"addressing_style": "path"}
-            ),
-        )
+        return client("lambda", self.lambda_url, *self.access_key)
 
     def resonate(self, kind: str, **data: object) -> dict[str, Any]:
         """One request to the Resonate server over its wire, version 2026-04-01; its whole answer."""
@@ -264,6 +256,25 @@ class Stack:
         body = {"kind": kind, "head": head, "data": data}
         answer: dict[str, Any] = httpx.post(self.resonate_url, json=body, timeout=10).json()
         return answer
+
+
+def client(name: str, url: str, key_id: str, key: str, region: str = "us-east-1") -> Any:
+    """boto3's client of the service `name` at `url`. It tries once: what one call did must be known."""
+    # boto3's factory is typed by overloads a name each; a name that varies has none.
+    factory: Any = boto3.client
+    return factory(
+        name,
+        endpoint_url=url,
+        region_name=region,
+        aws_access_key_id=key_id,
+        aws_secret_access_key=key,
+        config=Config(
+            retries={"total_max_attempts": 1},
+            read_timeout=60,
+            signature_version="v4" if name == "lambda" else "s3v4",
+            s3={"addressing_style": "path"},
+        ),
+    )
 
 
 def docker(*arguments: str) -> str:
@@ -315,6 +326,13 @@ def image(name: str) -> str:
 def secret(name: str) -> str:
     """A secret that `make up` and `make itest` make."""
     return (ROOT / "secrets" / "own" / name).read_text().strip()
+
+
+def access_key(owner: str) -> tuple[str, str]:
+    """The AWS access key of `operator`, `worker` or `function`: id and secret."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(secret(f"aws_credentials_{owner}"))
+    return parser["default"]["aws_access_key_id"], parser["default"]["aws_secret_access_key"]
 
 
 def project_prefix() -> str:

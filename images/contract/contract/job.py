@@ -13,7 +13,8 @@ JobType = Literal["contract", "invoice", "report"]
 #: children), no tilde (it marks attempts), nothing hidden at the front.
 JOB_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
-_REQUESTER_ID = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}$"
+#: A token's subject must fit: Auth0's and others' are of the form `auth0|…`. It becomes part of an S3 key: no slash.
+_REQUESTER_ID = r"^[A-Za-z0-9][A-Za-z0-9._@+|:-]{0,127}$"
 _BUCKET_SHORTEST = 3
 
 

@@ -5,5 +5,7 @@
     lambda_api ┘      ▲                └── POST to a container's front
                       └── delivery ◀── backlog (SQLite): X-Amz-Invocation-Type: Event
 
-It refuses to do: authorizers, stages beyond one, response streaming, any Lambda API call but Invoke.
+With AUTH=on each asks who calls: `authorizer` for tokens, `signatures` for AWS signatures.
+
+It refuses to do: authorizers but JWT, stages beyond one, response streaming, any Lambda API call but Invoke.
 """

@@ -9,6 +9,7 @@ import sys
 from aiohttp import web
 
 from shared.environ import SettingError
+from shared.sigv4 import KeysError, read_keys
 
 from . import routes
 from .backlog import Backlog
@@ -18,6 +19,7 @@ from .http_api import HEADER_BYTES, HttpApi
 from .invoker import Invoker
 from .lambda_api import LambdaApi
 from .settings import Settings
+from .signatures import Signatures
 
 HTTP_PORT, LAMBDA_PORT = 8080, 9000
 #: What runs may end; compose kills after its stop_grace_period.
@@ -28,13 +30,17 @@ async def serve(settings: Settings, table: routes.Routes) -> None:
     """Until SIGTERM or SIGINT; then no new connection is taken, and what runs may end."""
     # A task begins where it is made, not one turn of the loop later.
     asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    signatures = Signatures(read_keys(settings.aws_keys), settings.region) if settings.authorizer else None
     backlog = Backlog(settings.data)
     environments = Environments(settings.host, settings.port)
     invoker = Invoker(environments, settings.burst)
     delivery = Delivery(settings, backlog, invoker, environments)
     doors = [
         (HttpApi(settings, table, invoker).application(), HTTP_PORT),
-        (LambdaApi(settings, invoker, environments, backlog, delivery).application(), LAMBDA_PORT),
+        (
+            LambdaApi(settings, invoker, environments, backlog, delivery, signatures).application(),
+            LAMBDA_PORT,
+        ),
     ]
     runners = []
     for application, port in doors:
@@ -80,7 +86,7 @@ def main() -> int:
         settings = Settings.read(os.environ)
         table = routes.read(settings.openapi, settings.authorizer)
         asyncio.run(serve(settings, table))
-    except (SettingError, routes.SpecificationError, OSError) as error:
+    except (SettingError, KeysError, routes.SpecificationError, OSError) as error:
         sys.stderr.write(f"gateway: {error}\n")
         return 2
     return 0

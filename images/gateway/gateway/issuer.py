@@ -4,13 +4,16 @@
     python -m gateway.issuer token FOLDER [--subject WHO] [--scope "a b"] [--hours N]
 
 `keys` writes what is not there yet: the key pair whose tokens the Resonate server accepts, a token each for the
-function, the workers and the person at the keyboard; and the key pair of the HTTP API's tokens with its JWKS. In
-AWS another takes this place: Cognito or any OpenID Connect issuer for the API, Secrets Manager for the rest.
+function, the workers and the person at the keyboard; the key pair of the HTTP API's tokens with its JWKS; and the AWS
+access keys that the Lambda API and S3 let in. In AWS others take this place: Cognito or any OpenID Connect issuer for the
+API, IAM for access keys, Secrets Manager for the rest.
 """
 
 import argparse
 import json
 import os
+import secrets
+import string
 import sys
 import time
 import uuid
@@ -36,6 +39,16 @@ _INSIDE = {
     "worker": {"prefix": "doc/"},
     "operator": {"role": "admin"},
 }
+
+#: Whose access keys there are, and which doors let them in; `stack` is S3 itself, when it makes the buckets.
+_ACCESS = {
+    "operator": ("lambda", "s3"),
+    "function": ("s3",),
+    "worker": ("s3",),
+    "stack": ("s3",),
+}
+#: Who finds a credentials file of one's own.
+_CREDENTIALS = ("function", "worker", "operator")
 
 
 def make_keys(folder: Path) -> list[str]:
@@ -64,7 +77,37 @@ def make_keys(folder: Path) -> list[str]:
         _write(private, _pem(rsa_key), 0o600)
         _write(public_set, json.dumps({"keys": [jwk]}).encode(), 0o444)
         made.append("the HTTP API's key")
+    doors = {door: folder / f"aws_keys_{door}" for door in ("lambda", "s3")}
+    credentials = {name: folder / f"aws_credentials_{name}" for name in _CREDENTIALS}
+    if not all(file.exists() for file in (*doors.values(), *credentials.values())):
+        pairs = {name: _access_key() for name in _ACCESS}
+        for door, file in doors.items():
+            _write(
+                file,
+                _profiles({name: pairs[name] for name, opens in _ACCESS.items() if door in opens}),
+                0o444,
+            )
+        for name, file in credentials.items():
+            _write(file, _profiles({"default": pairs[name]}), 0o600 if name == "operator" else 0o444)
+        made.append("the AWS access keys of the Lambda API's and S3's clients")
     return made
+
+
+def _access_key() -> tuple[str, str]:
+    """An id of AWS's form, 20 capitals and digits, that is nobody's in AWS; and a secret of 40 characters.
+
+    LocalStack takes the account out of ids that begin with LSIA, LKIA or twelve digits, and its default one for others.
+    """
+    alphabet = string.ascii_uppercase + "234567"
+    return "LOCAL" + "".join(secrets.choice(alphabet) for _ in range(15)), secrets.token_urlsafe(30)
+
+
+def _profiles(pairs: dict[str, tuple[str, str]]) -> bytes:
+    """A file in the form of AWS's shared credentials file, a profile each."""
+    return "".join(
+        f"[{name}]\naws_access_key_id = {key_id}\naws_secret_access_key = {secret}\n"
+        for name, (key_id, secret) in pairs.items()
+    ).encode()
 
 
 def api_token(folder: Path, subject: str, scope: str, hours: float) -> str:

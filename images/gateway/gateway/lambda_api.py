@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from shared.sigv4 import Request
 from shared.trace import trace_id
 
 from . import leavers, pages
@@ -25,6 +26,7 @@ from .delivery import Delivery
 from .environments import Environments, ThrottledError
 from .invoker import Call, Invoker, LostError
 from .settings import Settings
+from .signatures import DeniedError, Signatures
 
 log = logging.getLogger("gateway.lambda")
 #: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html#function-configuration-deployment-and-execution
@@ -64,6 +66,31 @@ def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+async def _body(request: web.Request, limit: int) -> bytes:
+    """The request's body, of at most `limit` bytes. Raises :class:`InvokeError`."""
+    size = request.content_length or 0
+    try:
+        payload = b"" if size > limit else await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        size = limit + 1
+    else:
+        size = max(size, len(payload))
+    if size > limit:
+        # The API reference has RequestTooLargeException; what AWS answers is this one of its common errors
+        # (https://docs.aws.amazon.com/lambda/latest/api/CommonErrors.html), measured in
+        # https://zaccharles.medium.com/deep-dive-lambdas-request-payload-size-limit-2-2-6350c1ae5577.
+        raise InvokeError(
+            413,
+            "RequestEntityTooLargeException",
+            f"Request must be smaller than {limit} bytes for the InvokeFunction operation",
+        )
+    return payload
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
+
+
 class LambdaApi:
     """The door at :9000."""
 
@@ -74,7 +101,10 @@ class LambdaApi:
         environments: Environments,
         backlog: Backlog,
         delivery: Delivery,
+        signatures: Signatures | None = None,
     ) -> None:
+        """`signatures`: who may come in; None, everybody."""
+        self._signatures = signatures
         self._settings = settings
         self._invoker = invoker
         self._environments = environments
@@ -97,7 +127,7 @@ class LambdaApi:
     async def _guard(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Nothing of a foreign page gets any further."""
+        """Nothing of a foreign page gets any further, nor, with signatures, what is not signed."""
         ask = pages.ask(request)
         if refusal := self._doors.refusal(ask):
             kind = _REFUSED[refusal.status]
@@ -105,10 +135,27 @@ class LambdaApi:
         if self._policy and (preflight := self._policy.preflight(ask)):
             answer: web.StreamResponse = web.Response(status=preflight.status, headers=preflight.headers)
         else:
-            answer = await handler(request)
+            refused = await self._unsigned(request)
+            answer = await handler(request) if refused is None else refused
         if (origin := ask.header("origin")) is not None:
             answer.headers.extend(self._policy.apply(origin, []))
         return answer
+
+    async def _unsigned(self, request: web.Request) -> web.Response | None:
+        """What a request gets that lacks a good signature; the container's health check needs none."""
+        if self._signatures is None or request.match_info.handler == self._health:
+            return None
+        path, _, query = request.raw_path.partition("?")
+        headers = [(name.decode().lower(), _text(value)) for name, value in request.raw_headers]
+        try:
+            signed = self._signatures.read(Request(request.method, path, query, headers))
+            self._signatures.verify(signed, await _body(request, SYNCHRONOUS_BYTES))
+        except DeniedError as error:
+            log.info("%s %s: refused: %s", request.method, request.path, error.message)
+            return InvokeError(403, error.kind, error.message).response(str(uuid.uuid4()))
+        except InvokeError as error:
+            return error.response(str(uuid.uuid4()))
+        return None
 
     async def _invoke(self, request: web.Request) -> web.StreamResponse:
         request_id = str(uuid.uuid4())
@@ -189,23 +236,7 @@ class LambdaApi:
         raise InvokeError(404, "ResourceNotFoundException", f"Function not found: {arn}")
 
     async def _payload(self, request: web.Request, kind: str) -> bytes:
-        limit = ASYNCHRONOUS_BYTES if kind == "Event" else SYNCHRONOUS_BYTES
-        size = request.content_length or 0
-        try:
-            payload = b"" if size > limit else await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            size = limit + 1
-        else:
-            size = max(size, len(payload))
-        if size > limit:
-            # The API reference has RequestTooLargeException; what AWS answers is this one of its common errors
-            # (https://docs.aws.amazon.com/lambda/latest/api/CommonErrors.html), measured in
-            # https://zaccharles.medium.com/deep-dive-lambdas-request-payload-size-limit-2-2-6350c1ae5577.
-            raise InvokeError(
-                413,
-                "RequestEntityTooLargeException",
-                f"Request must be smaller than {limit} bytes for the InvokeFunction operation",
-            )
+        payload = await _body(request, ASYNCHRONOUS_BYTES if kind == "Event" else SYNCHRONOUS_BYTES)
         if not payload:
             return b"{}"
         try:

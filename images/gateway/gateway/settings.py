@@ -60,6 +60,8 @@ class Settings:
     doors: Doors = field(default_factory=lambda: Doors.read({}))
     #: The keys of the local issuer; other issuers are asked for theirs.
     jwks: Path = Path("/run/secrets/api_jwks")
+    #: The keys that requests to the Lambda API are signed with, where `authorizer` is set.
+    aws_keys: Path = Path("/run/secrets/aws_keys")
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -92,6 +94,7 @@ class Settings:
             authorizer=_authorizer(environ),
             doors=Doors.read(environ),
             jwks=Path(environ.get("API_JWKS_FILE") or "/run/secrets/api_jwks"),
+            aws_keys=Path(environ.get("LAMBDA_KEYS_FILE") or "/run/secrets/aws_keys"),
         )
 
     def issuers(self) -> dict[str, Path]:

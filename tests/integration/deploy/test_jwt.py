@@ -16,7 +16,9 @@ ISSUER = ("--jwt-issuer", "https://issuer.durable-lambda.local", "--jwt-audience
 
 
 def token() -> str:
-    done = subprocess.run(["make", "-s", "token"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "-s", "token", "WHO=requester-1"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 

@@ -115,12 +115,16 @@ def call(request: pytest.FixtureRequest) -> Call:
         content_type: str | None = "application/json",
         encoded: bool = False,
         query: dict[str, str] | None = None,
+        claims: dict[str, str] | None = None,
     ) -> tuple[int, dict[str, Any], dict[str, Any]]:
         text = body if body is None or isinstance(body, str) else json.dumps(body)
         if encoded and text is not None:
             text = base64.b64encode(text.encode()).decode()
         headers = {"content-type": content_type} if content_type else {}
         event = event_of(request.param, method, path, headers, query, text, encoded)
+        if claims is not None:
+            token = {"claims": claims, "scopes": None}
+            event["requestContext"]["authorizer"] = {"jwt": token} if request.param == "2.0" else token
         answer = lambda_function.lambda_handler(event, Context())  # type: ignore[arg-type]
         told = {**(answer.get("headers") or {}), **(answer.get("multiValueHeaders") or {})}
         return answer["statusCode"], json.loads(answer["body"]), told

@@ -1,5 +1,7 @@
 """What the function sees of the container's variables, and what a wrong one says."""
 
+from pathlib import Path
+
 import pytest
 from sandbox.settings import Settings
 
@@ -52,3 +54,15 @@ def test_a_new_environment_has_a_new_log_stream() -> None:
     before = settings.log_stream
     settings.renew()
     assert settings.log_stream != before
+
+
+def test_the_function_finds_its_key_as_a_role_s_in_aws(tmp_path: Path) -> None:
+    file = tmp_path / "credentials"
+    file.write_text("[default]\naws_access_key_id = A\naws_secret_access_key = b%c\n")
+    found = Settings.read({"LAMBDA_CREDENTIALS_FILE": str(file)}).environment("api")
+    assert (found["AWS_ACCESS_KEY_ID"], found["AWS_SECRET_ACCESS_KEY"]) == ("A", "b%c")
+    assert "LAMBDA_CREDENTIALS_FILE" not in found
+    assert "AWS_ACCESS_KEY_ID" not in Settings.read({}).environment("api")
+    file.write_text("")
+    with pytest.raises(SettingError, match="LAMBDA_CREDENTIALS_FILE"):
+        Settings.read({"LAMBDA_CREDENTIALS_FILE": str(file)})

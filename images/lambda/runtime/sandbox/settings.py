@@ -1,12 +1,14 @@
 """The environment's settings, read once from the container's environment variables."""
 
+import configparser
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Self
 
-from shared.environ import choice, number
+from shared.environ import SettingError, choice, number
 
 #: Ours: the supervisor's own settings. The function never sees them.
 OWN_PREFIX = "LAMBDA_"
@@ -15,6 +17,22 @@ CONTAINER_OWN = frozenset(
     {"HOSTNAME", "HOME", "PWD", "OLDPWD", "SHLVL", "TERM", "_", "GPG_KEY"}
     | {"PYTHON_VERSION", "PYTHON_SHA256", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
 )
+
+
+def _credentials(file: str) -> dict[str, str]:
+    """The default profile of a shared credentials file, by the names that the function finds it by; in AWS the role's.
+
+    Raises SettingError.
+    """
+    if not file:
+        return {}
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(Path(file).read_text())
+        found = parser["default"]
+        return {name.upper(): found[name] for name in ("aws_access_key_id", "aws_secret_access_key")}
+    except (OSError, configparser.Error, KeyError) as error:
+        raise SettingError(f"LAMBDA_CREDENTIALS_FILE={file!r} is no AWS credentials file: {error}") from None
 
 
 def _log_stream() -> str:
@@ -67,7 +85,8 @@ class Settings:
                 key: value
                 for key, value in environ.items()
                 if not key.startswith(OWN_PREFIX) and key not in CONTAINER_OWN
-            },
+            }
+            | _credentials(environ.get("LAMBDA_CREDENTIALS_FILE", "")),
         )
 
     def renew(self) -> None:

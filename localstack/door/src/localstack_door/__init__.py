@@ -5,12 +5,14 @@ from localstack.runtime import hooks
 
 @hooks.on_infra_start()  # type: ignore[untyped-decorator]
 def install() -> None:
-    """Raises SettingError. What cannot be imported is found here too: LocalStack passes over a hook that it cannot load,
-    but not over one that fails."""
+    """Raises SettingError, KeysError. What cannot be imported is found here too: LocalStack passes over a hook that it
+    cannot load, but not over one that fails."""
     import os
 
     from localstack.aws.handlers import preprocess_request
 
-    from .door import Door
+    from . import signatures
+    from .pages import Pages
 
-    preprocess_request.handlers.insert(0, Door(os.environ))
+    # Before what LocalStack and its S3 put there: they answer requests on their own.
+    preprocess_request.handlers[:0] = [Pages(os.environ), *signatures.required(os.environ)]

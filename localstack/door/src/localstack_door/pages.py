@@ -24,7 +24,7 @@ NAMES = ("localhost.localstack.cloud", "*.localhost.localstack.cloud", "*.locals
 _CODES = {400: "InvalidRequest", 403: "AccessDenied", 415: "InvalidRequest"}
 
 
-class Door:
+class Pages:
     """A handler of LocalStack's chain."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from localstack.aws.api import RequestContext
 from localstack.aws.handlers import preprocess_request
 from localstack.http import Request, Response
 from localstack_door import install
-from localstack_door.door import Door
+from localstack_door.pages import Pages
 
 from shared.environ import SettingError
 
@@ -27,7 +27,7 @@ def ask(headers: dict[str, str], method: str = "GET", **settings: str) -> Respon
     )
     chain: Any = Chain()
     response = Response()
-    Door(settings)(chain, context, response)
+    Pages(settings)(chain, context, response)
     return response if chain.terminated else None
 
 
@@ -39,7 +39,7 @@ def test_it_is_put_up_before_localstack_answers() -> None:
     before = list(preprocess_request.handlers)
     try:
         install.fn() if hasattr(install, "fn") else install()
-        assert isinstance(preprocess_request.handlers[0], Door)
+        assert isinstance(preprocess_request.handlers[0], Pages)
     finally:
         preprocess_request.handlers[:] = before
 
