@@ -1,0 +1,56 @@
+"""The directory: one process has it at a time, and some room in it is kept for deletes."""
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from .errors import DirectoryUnusable
+
+
+class Reserve:
+    """Room kept for the day the disk is full: without it not even a delete could be written down."""
+
+    SIZE = 2 * 1024 * 1024
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.spent = True
+        self.renew()
+
+    def renew(self) -> None:
+        """Take the room again, if there is any."""
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, self.SIZE)
+                self.spent = False
+            finally:
+                if self.spent:
+                    os.ftruncate(descriptor, 0)
+                os.close(descriptor)
+
+    def spend(self) -> None:
+        """Give the room away."""
+        os.truncate(self._path, 0)
+        self.spent = True
+
+
+def take(directory: Path) -> int:
+    """Make the directory ours alone. Returns the descriptor that holds the lock, for as long as it is open."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DirectoryUnusable(
+            f"{directory} cannot be written ({error.strerror}). Mount a volume there that user {os.getuid()} may "
+            "write to, or set S3_DURABLE_DIR to a directory that is."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise DirectoryUnusable(
+            f"{directory} is in use by another LocalStack. Stop that one, or set S3_DURABLE_DIR to another directory."
+        ) from error
+    return descriptor

@@ -1,0 +1,184 @@
+"""Values that look like the ledger's own marks, in every field that a client can fill, over a kill -9."""
+
+import json
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from .conftest import S3
+from .reading import differences, read_all
+
+#: What the ledger marks dates and attributes of its own with, and what may be taken for it.
+ODD = ("$date", "$$date", "$tags", "$deleted", '{"$date":"soon"}', "2026-01-01T00:00:00", "null", "ü$date")
+ARN = "arn:aws:sqs:us-east-1:000000000000:nobody"
+
+
+def fill_bucket(client: Any, name: str, odd: str) -> None:
+    """Every configuration of a bucket that takes text, as far as S3 takes this text there."""
+    client.create_bucket(Bucket=name)
+    token = {"Key": odd.replace("{", "").replace("}", "").replace('"', ""), "Value": "soon"}
+    settings: list[tuple[str, dict[str, Any]]] = [
+        ("put_bucket_versioning", {"VersioningConfiguration": {"Status": "Enabled"}}),
+        ("put_bucket_tagging", {"Tagging": {"TagSet": [token]}}),
+        (
+            "put_bucket_cors",
+            {
+                "CORSConfiguration": {
+                    "CORSRules": [
+                        {
+                            "ID": odd,
+                            "AllowedMethods": ["GET"],
+                            "AllowedOrigins": [odd],
+                            "AllowedHeaders": [odd],
+                            "ExposeHeaders": [odd],
+                        }
+                    ]
+                }
+            },
+        ),
+        (
+            "put_bucket_lifecycle_configuration",
+            {
+                "LifecycleConfiguration": {
+                    "Rules": [
+                        {
+                            "ID": odd,
+                            "Status": "Enabled",
+                            "Filter": {"And": {"Prefix": odd, "Tags": [token]}},
+                            "Expiration": {"Date": "2040-01-01T00:00:00Z"},
+                        }
+                    ]
+                }
+            },
+        ),
+        (
+            "put_bucket_website",
+            {
+                "WebsiteConfiguration": {
+                    "IndexDocument": {"Suffix": odd},
+                    "ErrorDocument": {"Key": odd},
+                    "RoutingRules": [
+                        {"Condition": {"KeyPrefixEquals": odd}, "Redirect": {"ReplaceKeyPrefixWith": odd}}
+                    ],
+                }
+            },
+        ),
+        (
+            "put_bucket_policy",
+            {
+                "Policy": json.dumps(
+                    {
+                        "Version": "2012-10-17",
+                        "Statement": [
+                            {
+                                "Sid": odd,
+                                "Effect": "Allow",
+                                "Principal": "*",
+                                "Action": "s3:GetObject",
+                                "Resource": f"arn:aws:s3:::{name}/{odd}",
+                                "Condition": {"StringEquals": {"$date": "soon"}},
+                            }
+                        ],
+                    }
+                )
+            },
+        ),
+        (
+            "put_bucket_notification_configuration",
+            {
+                "NotificationConfiguration": {
+                    "QueueConfigurations": [
+                        {
+                            "Id": odd,
+                            "QueueArn": ARN,
+                            "Events": ["s3:ObjectCreated:*"],
+                            "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": odd}]}},
+                        }
+                    ]
+                },
+                "SkipDestinationValidation": True,
+            },
+        ),
+        (
+            "put_bucket_analytics_configuration",
+            {
+                "Id": odd,
+                "AnalyticsConfiguration": {
+                    "Id": odd,
+                    "Filter": {"Prefix": odd},
+                    "StorageClassAnalysis": {},
+                },
+            },
+        ),
+        (
+            "put_bucket_intelligent_tiering_configuration",
+            {
+                "Id": odd,
+                "IntelligentTieringConfiguration": {
+                    "Id": odd,
+                    "Status": "Enabled",
+                    "Filter": {"Prefix": odd},
+                    "Tierings": [{"Days": 125, "AccessTier": "ARCHIVE_ACCESS"}],
+                },
+            },
+        ),
+        ("put_bucket_metrics_configuration", {"Id": odd, "MetricsConfiguration": {"Id": odd}}),
+        (
+            "put_bucket_logging",
+            {"BucketLoggingStatus": {"LoggingEnabled": {"TargetBucket": name, "TargetPrefix": odd}}},
+        ),
+    ]
+    taken = 0
+    for operation, arguments in settings:
+        try:
+            getattr(client, operation)(Bucket=name, **arguments)
+        except ClientError as refused:
+            # S3's own rules for the field; what matters is what is taken.
+            assert refused.response["ResponseMetadata"]["HTTPStatusCode"] < 500, (operation, odd, refused)
+        else:
+            taken += 1
+    assert taken >= 5, odd
+
+
+def fill_objects(client: Any, bucket: str, odd: str) -> None:
+    """Objects, versions and uploads with this text in every field that takes it."""
+    plain = odd if odd.isascii() else "$date"
+    about: dict[str, Any] = {
+        "Metadata": {"$date": plain, "$tags": "soon", "x": plain} if "{" not in odd else {"x": plain},
+        "ContentType": f"text/x; a={plain}",
+        "ContentDisposition": f"attachment; filename={plain}",
+        "ContentLanguage": plain,
+        "CacheControl": plain,
+        "ContentEncoding": plain,
+        "Expires": "2040-01-01T00:00:00Z",
+    }
+    for number in range(2):
+        client.put_object(Bucket=bucket, Key=odd, Body=b"%d" % number, Tagging="%24date=soon&x=y", **about)
+    client.put_object(Bucket=bucket, Key=f"{odd}/redirect", Body=b"", WebsiteRedirectLocation=f"/{plain}")
+    client.delete_object(Bucket=bucket, Key=f"{odd}/gone")
+    client.put_object_tagging(
+        Bucket=bucket, Key=f"{odd}/redirect", Tagging={"TagSet": [{"Key": "$date", "Value": "soon"}]}
+    )
+    client.copy_object(
+        Bucket=bucket, Key=f"{odd}/copy", CopySource={"Bucket": bucket, "Key": odd}, MetadataDirective="COPY"
+    )
+    upload = client.create_multipart_upload(
+        Bucket=bucket, Key=f"{odd}/upload", Tagging="%24date=soon", **about
+    )
+    client.upload_part(
+        Bucket=bucket, Key=f"{odd}/upload", UploadId=upload["UploadId"], PartNumber=1, Body=b"part"
+    )
+
+
+def test_odd_values_come_back_after_a_kill(s3: S3) -> None:
+    # The one that was seen: S3 did not start again.
+    s3.client.create_bucket(Bucket="seen")
+    s3.client.put_object(Bucket="seen", Key="k", Body=b"x", Metadata={"$date": "soon"})
+    for number, odd in enumerate(ODD):
+        fill_bucket(s3.client, f"odd-{number}", odd)
+        fill_objects(s3.client, f"odd-{number}", odd)
+    before = read_all(s3.client)
+    s3.kill()
+    s3.start()
+    assert s3.client.head_object(Bucket="seen", Key="k")["Metadata"] == {"$date": "soon"}
+    assert differences(before, read_all(s3.client)) == []
