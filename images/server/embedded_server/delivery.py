@@ -8,6 +8,7 @@ retry), `unblock` tells a listener. A message whose receiver is not there is dro
 import asyncio
 import logging
 import random
+from functools import partial
 from time import monotonic
 from typing import Protocol
 
@@ -126,13 +127,16 @@ class Delivery:
 
     def start(self) -> None:
         """Sends what an earlier run of the server had committed and perhaps not sent."""
+        self._store.read(self._recall, None)
+        self.deliver()
+
+    def _recall(self) -> None:
         self.unblocks = self._store.db.execute("SELECT promise, address FROM unblocks").fetchall()
         offered = self._store.db.execute(
             "SELECT id, task_version, target FROM promises"
             " WHERE task_at IS NOT NULL AND task_state = 'pending'"
         )
         self.executes = {id: (version, target) for id, version, target in offered}
-        self.deliver()
 
     def publish(self, tx: Outcome) -> None:
         """Sends what a commit has made."""
@@ -162,14 +166,16 @@ class Delivery:
         if unblocks:
             self._metrics.messages["unblock"] += len(unblocks)
             for id, to in unblocks:
-                row = self._store.tx.find(id)
-                if row is not None:
-                    self.send(
-                        to, f'{{"data":{{"promise":{records.promise(row)}}},"head":{{}},"kind":"unblock"}}'
-                    )
+                record = self._store.read(partial(self._record_of, id), None)
+                if record is not None:
+                    self.send(to, f'{{"data":{{"promise":{record}}},"head":{{}},"kind":"unblock"}}')
             self._store.told += unblocks
             if self._recording is None:
                 self._recording = asyncio.get_running_loop().call_later(RECORD_TOLD, self._record)
+
+    def _record_of(self, id: str) -> str | None:
+        row = self._store.tx.find(id)
+        return None if row is None else records.promise(row)
 
     def send(self, to: str, message: str) -> None:
         """One message to one address."""

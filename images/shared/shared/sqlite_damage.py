@@ -117,6 +117,8 @@ def _verdict(database: Path, log: Log, kept: Position | None) -> str | None:
     if kept.frames == 0:
         return None
     if log.position is None:
+        if not log.size and _written_since(database):
+            return None
         what = f"the head of {name} is damaged" if log.size else f"{name} is empty or gone"
         return f"{what}, and {kept.frames} frames of it had been answered"
     if log.position.salts == kept.salts:
@@ -126,7 +128,14 @@ def _verdict(database: Path, log: Log, kept: Position | None) -> str | None:
     # Each log's first salt is one more than that of the log before. A newer one begins once the older one's
     # transactions are in the file itself.
     newer = (_number(log.position.salts[:4]) - _number(kept.salts[:4])) & _WORD
-    return None if 0 < newer < 1 << 31 else f"{name} is not the log that had been answered from"
+    if 0 < newer < 1 << 31 or _written_since(database):
+        return None
+    return f"{name} is not the log that had been answered from"
+
+
+def _written_since(database: Path) -> bool:
+    """Whether another program has opened the file since the last answer, and moved the log into it when it closed it."""
+    return database.stat().st_mtime_ns > answered_of(database).stat().st_mtime_ns
 
 
 def read_log(path: Path) -> Log:
@@ -201,6 +210,8 @@ class Answered:
         except OSError:
             os.close(self._log)
             raise
+        self._path = answered_of(database)
+        self._forgotten = False
         self._page = 0
         self._last = Position(bytes(8), 0)
         if os.fstat(self._file).st_size != _KEPT.size:
@@ -235,17 +246,21 @@ class Answered:
         os.pwrite(self._file, record + struct.pack(">I", zlib.crc32(record)), 0)
 
     def forget(self, database: sqlite3.Connection) -> None:
-        """To be called before the database is closed: its log goes then."""
+        """To be called before the database is closed, and `close` after it: its log goes then."""
         try:
             self._write(Position(bytes(8), 0))
             os.fsync(self._file)
         except OSError:
             keep_log(database)
+        else:
+            self._forgotten = True
 
     def close(self) -> None:
-        """Let go of both files."""
+        """Let go of both files; where there is nothing left to say, of the sidecar for good."""
         os.close(self._log)
         os.close(self._file)
+        if self._forgotten:
+            self._path.unlink(missing_ok=True)
 
 
 def wal_of(database: Path) -> Path:

@@ -124,6 +124,21 @@ def test_an_older_log_in_its_place(tmp_path: Path) -> None:
     assert "not the log" in str(damage_before_opening(path))
 
 
+def test_another_program_that_had_the_file_open(tmp_path: Path) -> None:
+    """The sqlite3 shell, say: when it closes the file, it moves the log into it and removes the log."""
+    path = written(tmp_path)
+    database = sqlite3.connect(path)
+    database.execute("INSERT INTO t (x) VALUES ('of another program')")
+    database.commit()
+    copied = tmp_path / "under way"
+    shutil.copytree(path.parent, copied)
+    database.close()
+    assert not wal_of(path).exists()
+    for file in (path, copied / "a.db"):
+        assert damage_before_opening(file) is None
+        assert rows(file) == 11
+
+
 def test_an_empty_file_where_there_was_a_database(tmp_path: Path) -> None:
     path = written(tmp_path)
     wal_of(path).unlink()
@@ -198,6 +213,9 @@ def test_after_a_clean_end_there_is_nothing_to_answer_for(tmp_path: Path) -> Non
     assert damage_before_opening(path) is None
     database.close()
     assert not wal_of(path).exists()
+    assert damage_before_opening(path) is None
+    answered.close()
+    assert [file.name for file in path.parent.iterdir()] == ["a.db"]
     assert damage_before_opening(path) is None
 
 

@@ -9,31 +9,46 @@ from .errors import DirectoryUnusable
 
 
 class Reserve:
-    """Room kept for the day the disk is full: without it not even a delete could be written down."""
+    """Room kept for the day the disk is full: without it not even a delete could be written down.
 
-    SIZE = 2 * 1024 * 1024
+    On that day the log must be moved into the database before it can be begun again, and the database grows by what is
+    new in the log. So there must be as much room as the log may be large, and a little for the delete itself.
+    """
+
+    SIZE = 4 * 1024 * 1024
+    STEP = 64 * 1024
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.spent = True
+        self._size = 0
         self.renew()
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is as large as it should be."""
+        return self._size == self.SIZE
+
     def renew(self) -> None:
-        """Take the room again, if there is any."""
+        """Take the room again, or as much of it as there is."""
         with contextlib.suppress(OSError):
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.posix_fallocate(descriptor, 0, self.SIZE)
-                self.spent = False
+                self._size = os.fstat(descriptor).st_size
+                disk = os.fstatvfs(descriptor)
+                more = disk.f_bavail * disk.f_frsize // self.STEP * self.STEP
+                size = min(self.SIZE, self._size + more)
+                if size > self._size:
+                    os.posix_fallocate(descriptor, 0, size)
+                    self._size = size
+            except OSError:  # somebody else was quicker
+                os.ftruncate(descriptor, self._size)
             finally:
-                if self.spent:
-                    os.ftruncate(descriptor, 0)
                 os.close(descriptor)
 
     def spend(self) -> None:
         """Give the room away."""
         os.truncate(self._path, 0)
-        self.spent = True
+        self._size = 0
 
 
 def take(directory: Path) -> int:

@@ -4,6 +4,7 @@ Rows hold text that `internals` writes and reads; nothing here knows LocalStack.
 """
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import zlib
@@ -158,7 +159,8 @@ class Ledger:
             "locking_mode = EXCLUSIVE",
             "journal_mode = WAL",
             f"synchronous = {'FULL' if sync else 'OFF'}",
-            "wal_autocheckpoint = 1000",
+            # The reserve has room for a log of so many pages, and as many again of one commit.
+            "wal_autocheckpoint = 500",
             "cache_size = -32000",
             "temp_store = MEMORY",
         ):
@@ -168,7 +170,9 @@ class Ledger:
             self._damaged(found)
         self._prepare(database, directory)
         self._reserve = Reserve(directory / "reserve")
-        self._last: int = database.execute("SELECT coalesce(max(id), 0) FROM bodies").fetchone()[0]
+        #: The row of each body: what is dropped before its file is written takes its body along.
+        self._bodies: dict[str, int] = dict(database.execute("SELECT blob, id FROM bodies ORDER BY id"))
+        self._last = max(self._bodies.values(), default=0)
         # Without syncs a power failure may take what was answered: that is what was asked for.
         if sync and wal_of(self.path).exists():
             with contextlib.suppress(OSError):  # a full disk: only the log itself can be gone by then
@@ -254,7 +258,7 @@ class Ledger:
                     raise
                 written = self._remove_on_a_full_disk(changes)
         self._note()
-        if self._reserve.spent:
+        if not self._reserve.whole:
             self._reserve.renew()
         return written
 
@@ -264,8 +268,7 @@ class Ledger:
             # What it has moved into the database is written over: the log need not grow.
             self._database.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
             return self._apply(changes, {})
-        if not self._reserve.spent:
-            self._reserve.spend()
+        self._reserve.spend()
         return self._apply(changes, {})
 
     def _apply(self, changes: list[Change], bodies: dict[str, bytes]) -> tuple[set[str], dict[str, int]]:
@@ -290,15 +293,21 @@ class Ledger:
                 execute(kind.upsert, (*row, row_sum(row)))
                 if change.blob is not None:
                     after.add(change.blob)
-            for blob, data in bodies.items():
-                self._last += 1
-                rows[blob] = self._last
-                execute("INSERT INTO bodies VALUES (?, ?, ?)", (self._last, blob, data))
+            for number, (blob, data) in enumerate(bodies.items(), self._last + 1):
+                rows[blob] = number
+                execute("INSERT INTO bodies VALUES (?, ?, ?)", (number, blob, data))
+            for blob in before - after:
+                if blob in self._bodies:
+                    execute("DELETE FROM bodies WHERE id = ?", (self._bodies[blob],))
             execute("COMMIT")
         except BaseException:
             if self._database.in_transaction:
                 execute("ROLLBACK")
             raise
+        self._last += len(rows)
+        self._bodies |= rows
+        for blob in before - after:
+            self._bodies.pop(blob, None)
         return before - after, rows
 
     def bodies(self) -> Iterator[tuple[int, str, bytes]]:
@@ -310,6 +319,8 @@ class Ledger:
         """The files of the bodies up to this row are on the disk: forget the bodies."""
         with self._watched():
             self._database.execute("DELETE FROM bodies WHERE id <= ?", (last,))
+        for blob in list(itertools.takewhile(lambda blob: self._bodies[blob] <= last, self._bodies)):
+            del self._bodies[blob]
         self._note()
 
     def _drop_parts(self, bucket: str, upload: str) -> set[str]:
@@ -328,16 +339,17 @@ class Ledger:
         self._database.executescript(
             "BEGIN; " + " ".join(f"DELETE FROM {table};" for table in tables) + " COMMIT;"
         )
+        self._bodies.clear()
         return blobs - {None}
 
     def close(self) -> None:
         """Close the database and let another process have the directory."""
+        if self._answered is not None and self.damage is None:
+            self._answered.forget(self._database)
+        self._database.close()
         if self._answered is not None:
-            if self.damage is None:
-                self._answered.forget(self._database)
             self._answered.close()
             self._answered = None
-        self._database.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
