@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from localstack.services.s3.models import s3_stores
@@ -25,6 +26,19 @@ def directory() -> Iterator[Path]:
     s3_stores.reset()
 
 
+def fill(process: Process, bucket: Any, size: int) -> int:
+    """Put objects until the disk takes no more; how many there are."""
+    count = 0
+    try:
+        while True:
+            process.put(bucket, f"k{count}", b"%d" % (count % 10) * size)
+            count += 1
+            if count % 20 == 0:
+                threading.Event().wait(0.005)
+    except (sqlite3.OperationalError, OSError):
+        return count
+
+
 @pytest.mark.parametrize("settle", [0.0, 0.02, 0.1, 1.0])
 @pytest.mark.parametrize("size", [3_000, 30_000, 400_000])
 def test_what_is_deleted_makes_room_however_full_the_disk_is(
@@ -34,13 +48,7 @@ def test_what_is_deleted_makes_room_however_full_the_disk_is(
     monkeypatch.setattr(blobs, "SETTLE_SECONDS", settle)
     process = Process(directory)
     bucket = process.bucket()
-    count = 0
-    with pytest.raises((sqlite3.OperationalError, OSError)):
-        while True:
-            process.put(bucket, f"k{count}", b"%d" % (count % 10) * size)
-            count += 1
-            if count % 20 == 0:
-                threading.Event().wait(0.005)
+    count = fill(process, bucket, size)
     assert count > 5
     process.die()
     s3_stores.reset()
