@@ -39,8 +39,8 @@ token: ## Print a token for the HTTP API with AUTH=on (use WHO=you SCOPE="a b" H
 	@WHO='$(WHO)' SCOPE='$(SCOPE)' HOURS='$(HOURS)' bin/token
 
 .PHONY: backup
-backup: ## Copy the state of the running stack into a file (use F=file.tar)
-	@F='$(F)' bin/backup
+backup: ## Copy the state of the running stack into a file (use F=file.tar; ANYWAY=1 if a service is not healthy)
+	@F='$(F)' ANYWAY='$(ANYWAY)' bin/backup
 
 .PHONY: restore
 restore: ## Put a backup into this stack, which must be empty, and start it (use F=file.tar)
