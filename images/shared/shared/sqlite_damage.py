@@ -219,22 +219,27 @@ class Answered:
 
     def position(self) -> Position:
         """Behind the last transaction that is in the log now: what the next sync puts on the disk."""
-        head = os.pread(self._log, _HEADER, 0)
-        if len(head) < _HEADER:
-            return self._last
-        salts, frames = head[16:24], self._last.frames
-        if salts != self._last.salts:  # a checkpoint has begun another log
-            frames, self._page = 0, _number(head[8:12])
-        there = frames
+        last = self._last
+        frames = self._count(last.salts, last.frames) if self._page else 0
+        if frames == last.frames:  # nothing new, or a checkpoint has begun another log
+            head = os.pread(self._log, _HEADER, 0)
+            if len(head) == _HEADER and head[16:24] != last.salts:
+                self._page = _number(head[8:12])
+                last = Position(head[16:24], 0)
+                frames = self._count(last.salts, 0)
+        self._last = Position(last.salts, frames)
+        return self._last
+
+    def _count(self, salts: bytes, frames: int) -> int:
+        """How many frames of whole transactions there are, so many being known."""
+        there, step = frames, _FRAME + self._page
         while True:
-            frame = os.pread(self._log, 16, _HEADER + there * (_FRAME + self._page))
+            frame = os.pread(self._log, 16, _HEADER + there * step)
             if frame[8:] != salts:
-                break
+                return frames
             there += 1
             if _commits(frame):
                 frames = there
-        self._last = Position(salts, frames)
-        return self._last
 
     def note(self, position: Position) -> None:
         """What is in the log up to there is on the disk, and may be answered from now on."""
