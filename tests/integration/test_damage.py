@@ -1,13 +1,16 @@
 """Damage on a volume: noticed at the next start, said once, and nothing answered from it."""
 
+import os
+import subprocess
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 
 from harness.fixtures import MakeStack
 from harness.jobs import job, submit
-from harness.stack import Stack, docker, found_on_this_machine, inspect
+from harness.stack import ROOT, Stack, docker, found_on_this_machine, inspect
 from harness.waiting import wait_for
 
 FLIP = """
@@ -50,9 +53,9 @@ def unhealthy(container: str) -> bool:
     found_on_this_machine().get("RESONATE_TARGET") == "official",
     reason="what the official server does is its own",
 )
-def test_one_bit_in_the_servers_and_the_gateways_log(make_stack: MakeStack) -> None:
+def test_one_bit_in_the_servers_and_the_gateways_log(make_stack: MakeStack, tmp_path: Path) -> None:
     # GIVEN accepted jobs and events, which nobody works on
-    stack = make_stack(services=["gateway"])
+    stack = make_stack(services=["gateway", "localstack"])
     bodies = [job() for _ in range(8)]
     for body in bodies:
         assert submit(stack, body).status_code == 202
@@ -85,7 +88,21 @@ def test_one_bit_in_the_servers_and_the_gateways_log(make_stack: MakeStack) -> N
     told = [line for line in stack.logs("server").splitlines() if "is damaged" in line]
     assert len(told) == 1, told
     assert "resonate.db-wal" in told[0]
+    # AND no backup is made of it but on purpose
+    file = tmp_path / "kept.tar"
+    refused_backup = backup(stack, F=str(file))
+    assert refused_backup.returncode != 0
+    assert "server is not healthy" in refused_backup.stderr
+    assert not file.exists()
+    assert backup(stack, F=str(file), ANYWAY="1").returncode == 0
+    assert file.exists()
     the_gateways_events(stack, gateway)
+
+
+def backup(stack: Stack, **settings: str) -> subprocess.CompletedProcess[str]:
+    """`make backup` of this copy of the stack."""
+    env = os.environ | {"COMPOSE_PROJECT_NAME": stack.project} | settings
+    return subprocess.run([ROOT / "bin/backup"], env=env, capture_output=True, text=True, check=False)
 
 
 def the_gateways_events(stack: Stack, gateway: str) -> None:
