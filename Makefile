@@ -43,8 +43,8 @@ credentials: ## Print AWS access key and addresses for a shell: eval "$(make -s 
 	@bin/credentials
 
 .PHONY: backup
-backup: ## Copy the state of the running stack into a file (use F=file.tar)
-	@F='$(F)' bin/backup
+backup: ## Copy the state of the running stack into a file (use F=file.tar; ANYWAY=1 if a service is not healthy)
+	@F='$(F)' ANYWAY='$(ANYWAY)' bin/backup
 
 .PHONY: restore
 restore: ## Put a backup into this stack, which must be empty, and start it (use F=file.tar)

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from callers import ForbiddenError
 from contract import JOB_ID
 from jobs import Answer, Refusal
-from promises import ServerAwayError
+from promises import ServerAwayError, ServerFailsError
 
 #: Seconds after which a client should come back when the server was away.
 _COME_BACK = 2
@@ -122,13 +122,14 @@ def explained(logger: Logger) -> Callable[[Exception], Response[str]]:
                 return _error(error.status, error.code, error.message, extra)
             case ServerAwayError():
                 logger.warning("server away", extra={"reason": str(error)})
-                text = f"{error} Nothing was lost: send the same request again in {_COME_BACK} s."
-                return _error(
-                    HTTPStatus.SERVICE_UNAVAILABLE,
-                    "server_unavailable",
-                    text,
-                    {},
-                    {"Retry-After": str(_COME_BACK)},
+                return _unavailable(
+                    f"{error} Nothing was lost: send the same request again in {_COME_BACK} s."
+                )
+            case ServerFailsError():
+                logger.error("server fails", extra={"reason": str(error)})
+                return _unavailable(
+                    f"{error} Whether it has recorded anything of this request is not certain: send the very same "
+                    "request again, or ask for the job's status, once the server works."
                 )
         logger.exception("unexpected error")
         return _error(
@@ -226,6 +227,11 @@ def synthetic(arguments: list[str]) -> tuple[dict[str, Any], Any]:
 
 def _json(status: int, value: dict[str, Any], headers: dict[str, str]) -> Response[str]:
     return Response(status, content_type="application/json", body=json.dumps(value), headers=dict(headers))
+
+
+def _unavailable(message: str) -> Response[str]:
+    again = {"Retry-After": str(_COME_BACK)}
+    return _error(HTTPStatus.SERVICE_UNAVAILABLE, "server_unavailable", message, {}, again)
 
 
 def _error(

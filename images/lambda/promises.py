@@ -34,6 +34,12 @@ class ServerAwayError(Exception):
     """The Resonate server does not answer. Nothing was recorded that a repetition would not find again."""
 
 
+class ServerFailsError(Exception):
+    """The Resonate server answers that it cannot do the request. Its own words are not passed on: they may hold what is
+    stored, and where its store is damaged, not even what was recorded before is certain.
+    """
+
+
 class _AtOnceThenOften:
     """The delays between repetitions: none after a connection died in the freeze, then a quarter second."""
 
@@ -51,7 +57,11 @@ class Promises:
         self._client: Resonate | None = None
 
     def call[T](self, work: Callable[[Promises], Awaitable[T]], remaining_seconds: float) -> T:
-        """Run `work` to its end. Raises :class:`ServerAwayError` when the server does not answer in time."""
+        """Run `work` to its end.
+
+        Raises :class:`ServerAwayError` when the server does not answer in time, :class:`ServerFailsError` when it
+        answers that it cannot.
+        """
         budget = max(0.1, min(BUDGET_SECONDS, remaining_seconds - _RESERVE_SECONDS))
 
         async def bounded() -> T:
@@ -69,8 +79,10 @@ class Promises:
         except (TimeoutError, ConnectorError) as error:
             raise ServerAwayError(f"The workflow server did not answer within {budget:.1f} s.") from error
         except ServerError as error:
-            if error.code >= _ERROR or error.code in _REFUSED:
-                raise ServerAwayError(f"The workflow server cannot work: {error.message}") from error
+            if error.code in _REFUSED:
+                raise ServerFailsError("The workflow server refuses the function's token.") from None
+            if error.code >= _ERROR:
+                raise ServerFailsError("The workflow server cannot do this; its log says why.") from None
             raise
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ import time
 from functools import partial
 from typing import Any
 
-from .backlog import Backlog, Event
+from .backlog import Backlog, DamagedError, Event
 from .environments import Environments, ThrottledError
 from .invoker import Invoker, LostError, Result
 from .settings import Settings
@@ -48,6 +48,9 @@ class Delivery:
                 self._woken.clear()
                 await self._start_due()
                 await self._pause()
+        except DamagedError:
+            # Said by the backlog, and the health check is red. Who invokes synchronously is served as before.
+            await asyncio.Event().wait()
         finally:
             for task in self._running.values():
                 task.cancel()
@@ -64,6 +67,9 @@ class Delivery:
     def _over(self, request_id: str, task: asyncio.Task[None]) -> None:
         del self._running[request_id]
         if not task.cancelled() and (error := task.exception()) is not None:
+            if isinstance(error, DamagedError):
+                self.wake()
+                return
             log.error("event %s could not be handled, it will be delivered again: %r", request_id, error)
             # Not at once: what failed is likely the disk.
             asyncio.get_running_loop().call_later(_AFTER_FAULT_SECONDS, self.wake)

@@ -21,7 +21,7 @@ from shared.sigv4 import Request
 from shared.trace import trace_id
 
 from . import leavers, pages
-from .backlog import Backlog, Event
+from .backlog import Backlog, DamagedError, Event
 from .delivery import Delivery
 from .environments import Environments, ThrottledError
 from .invoker import Call, Invoker, LostError
@@ -163,6 +163,8 @@ class LambdaApi:
             return await self._invoked(request, request_id)
         except InvokeError as error:
             return error.response(request_id)
+        except DamagedError as error:
+            return InvokeError(500, "ServiceException", str(error)).response(request_id)
 
     async def _invoked(self, request: web.Request, request_id: str) -> web.Response:
         arn = self._function(unquote(request.match_info["name"]), request.query.get("Qualifier"))
@@ -248,17 +250,24 @@ class LambdaApi:
         return payload
 
     async def _health(self, _: web.Request) -> web.Response:
+        try:
+            events = await self._backlog.count()
+        except DamagedError as error:
+            return web.json_response({"error": str(error)}, status=503)
         return web.json_response(
             {
                 "environments": len(self._environments),
                 "busy": self._environments.busy,
                 "waiting": self._environments.waiting,
-                "events": await self._backlog.count(),
+                "events": events,
             }
         )
 
     async def _dead_letters(self, _: web.Request) -> web.Response:
-        return web.json_response({"deadLetters": await self._backlog.dead_letters()})
+        try:
+            return web.json_response({"deadLetters": await self._backlog.dead_letters()})
+        except DamagedError as error:
+            return web.json_response({"error": str(error)}, status=503)
 
     async def _unknown(self, request: web.Request) -> web.Response:
         message = f"{request.method} {request.path} is not a call of this Lambda API, which has only Invoke"

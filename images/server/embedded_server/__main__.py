@@ -20,6 +20,7 @@ from .cors import Cors
 from .delivery import Delivery
 from .http import Connection
 from .metrics import Metrics
+from .patrol import Patrol
 from .schema import ForeignFile
 from .state.transaction import Outcome
 from .store import Store
@@ -93,6 +94,8 @@ async def _serve(settings: Settings) -> None:
     timers.start()
     delivery.start()
     app.start()
+    patrol = Patrol(store)
+    patrol.start()
     # The modules stay: the collector need not look at them again.
     gc.collect()
     gc.freeze()
@@ -104,6 +107,7 @@ async def _serve(settings: Settings) -> None:
         measured.close()
     timers.stop()
     delivery.stop()
+    patrol.stop()
     store.flush()
     app.stop()
     grace = settings.server.shutdown_timeout / 1000

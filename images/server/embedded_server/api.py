@@ -18,7 +18,7 @@ from .protocol import ENVELOPE, REQUESTS, Refusal, RequestEnvelope, decode, enve
 from .state import debug, promises, schedules, tasks
 from .state.promises import Answer
 from .state.transaction import Transaction
-from .store import Call, Operation, Store
+from .store import DAMAGED, Call, Operation, Store
 from .timers import Timers
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,9 @@ class Api:
         status, data = call.answer
         if call.counted:
             self._metrics.request(call.kind, status, perf_counter() - call.started)
-        if status >= 400:
+        if call.answer is DAMAGED:
+            pass  # said once, by the store
+        elif status >= 400:
             log.log(
                 logging.ERROR if status >= 500 else logging.WARNING,
                 "request rejected kind=%s corr_id=%s status=%d: %s",

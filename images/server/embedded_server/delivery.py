@@ -7,6 +7,7 @@ A message leaves with the commit that made it: `execute` offers a task, to a wor
 
 import asyncio
 import logging
+from functools import partial
 
 from . import address
 from .address import Poll, Push
@@ -47,6 +48,10 @@ class Delivery:
 
     def start(self) -> None:
         """Sends what an earlier run of the server had committed and perhaps not sent."""
+        self._store.read(self._recall, None)
+        self.deliver()
+
+    def _recall(self) -> None:
         self.unblocks = self._store.db.execute("SELECT promise, address FROM unblocks").fetchall()
         offered = self._store.db.execute(
             "SELECT id, task_version, target FROM promises"
@@ -58,7 +63,6 @@ class Delivery:
                 "SELECT id, task_pid FROM promises WHERE task_at IS NOT NULL AND task_state = 'acquired'"
             )
         )
-        self.deliver()
 
     def stop(self) -> None:
         """Offers no more."""
@@ -119,14 +123,16 @@ class Delivery:
         if unblocks:
             self._metrics.messages["unblock"] += len(unblocks)
             for id, to in unblocks:
-                row = self._store.tx.find(id)
-                if row is not None:
-                    self.send(
-                        to, f'{{"data":{{"promise":{records.promise(row)}}},"head":{{}},"kind":"unblock"}}'
-                    )
+                record = self._store.read(partial(self._record_of, id), None)
+                if record is not None:
+                    self.send(to, f'{{"data":{{"promise":{record}}},"head":{{}},"kind":"unblock"}}')
             self._store.told += unblocks
             if self._recording is None:
                 self._recording = asyncio.get_running_loop().call_later(RECORD_TOLD, self._record)
+
+    def _record_of(self, id: str) -> str | None:
+        row = self._store.tx.find(id)
+        return None if row is None else records.promise(row)
 
     def send(self, to: str, message: str) -> None:
         """One message to one address."""

@@ -70,6 +70,8 @@ CREATE TABLE probe (id INTEGER PRIMARY KEY, at INTEGER NOT NULL);
 MIGRATIONS = (
     PROMISES + WAITING + SCHEDULES,
     "CREATE INDEX tasks_resting ON promises (task_state, id) WHERE task_state IN ('suspended', 'halted');",
+    # Of rows written before it, none has a sum.
+    "ALTER TABLE promises ADD COLUMN sum INTEGER;",
 )
 
 

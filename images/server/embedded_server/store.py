@@ -14,10 +14,12 @@ from pathlib import Path
 from time import monotonic, time
 from typing import Any
 
+from shared.sqlite_damage import Answered, Position, is_damage, keep_log
+
+from .opening import open_database, stand_in
 from .protocol import Refusal, text
-from .schema import migrate
 from .state.promises import Answer
-from .state.transaction import Outcome, Transaction
+from .state.transaction import Damaged, Outcome, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,19 @@ ALONE = 2
 #: An idle disk is tried again after this long, in seconds, when somebody asks whether the server is ready.
 PROBE_SECONDS = 5.0
 ROOM = 65536  # bytes
+WAY_BACK = "The way back: make reset, then make restore F=… with a file of make backup."
+#: What every request is answered with from then on. Nothing of the file or of SQLite's words is in it.
+DAMAGED: Answer = (
+    500,
+    text(
+        "The server's store is damaged, and nothing is answered from it any more; jobs may be lost. "
+        f"The server's log says what was found. {WAY_BACK}"
+    ),
+)
+FAILED: Answer = (
+    500,
+    text("Internal error: the request was not done, and nothing of it kept. The log says why."),
+)
 #: A clock may slip back by so much, as time synchronisation does it; beyond it was set.
 SLIP_MS = 1000
 
@@ -63,15 +78,28 @@ class Store:
 
     def __init__(self, path: str, retry: int) -> None:
         self.path = path
-        self.db = _open(path)
+        #: What was found to be damaged, at the start or at work: nothing is answered from the file any more.
+        self.damage: str | None = None
+        self._answered: Answered | None = None
+        self._wal = -1
+        try:
+            self.db = open_database(path)
+        except (Damaged, sqlite3.DatabaseError) as error:
+            if not _damages(error):
+                raise
+            self.db = stand_in()
+            self._damaged(error)
+        else:
+            self._wal = os.open(f"{path}-wal", os.O_RDONLY)
+            self._answered = Answered(Path(path))
         self.tx = Transaction(self.db, retry)
         self.published: Callable[[Outcome], None] = lambda outcome: None
         #: Listeners that were told: their `unblocks` go with the next commit.
         self.told: list[tuple[str, str]] = []
-        self._wal = os.open(f"{path}-wal", os.O_RDONLY)
         #: Committed, and not yet known to be on the disk: whom to answer, and what to send.
         self._written: list[tuple[list[Call], Outcome]] = []
         self._syncing: asyncio.Future[None] | None = None
+        self._position: Position | None = None
         self._queue: list[Call] = []
         self._scheduled = False
         self._dirty = False
@@ -97,10 +125,9 @@ class Store:
 
     def pending(self, id: str, version: int) -> bool:
         """Whether the task waits for a worker at that version."""
-        found = self.db.execute(
-            "SELECT task_state, task_version FROM promises WHERE id = ?", (id,)
-        ).fetchone()
-        return found == ("pending", version)
+        query = "SELECT task_state, task_version FROM promises WHERE id = ?"
+        found = self.read(lambda: self.db.execute(query, (id,)).fetchone(), None)
+        return bool(found == ("pending", version))
 
     def submit(self, call: Call) -> None:
         """Has the call done with the next batch; `call.done` comes after the commit, in the order of
@@ -117,16 +144,59 @@ class Store:
         self._scheduled = bool(self._queue)
         if self._scheduled:
             asyncio.get_running_loop().call_soon(self.flush)
-        if calls or self.told:
+        if self.damage is not None:
+            self._refuse(calls)
+        elif calls or self.told:
             self._batch(calls)
+
+    @property
+    def busy(self) -> bool:
+        """Whether requests wait, or a sync."""
+        return self._scheduled or self._syncing is not None
+
+    def read[T](self, work: Callable[[], T], otherwise: T) -> T:
+        """What `work` reads outside of any request; `otherwise` where it meets damage."""
+        if self.damage is None:
+            try:
+                return work()
+            except (Damaged, sqlite3.Error, UnicodeDecodeError) as error:
+                if not _damages(error):
+                    raise
+                self._damaged(error)
+        return otherwise
+
+    def _damaged(self, error: BaseException) -> None:
+        """Says so once. The file is left as it is."""
+        if self.damage is None:
+            code = getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")
+            self.damage = str(error) if isinstance(error, Damaged) else f"SQLite met damage ({code})"
+            keep_log(self.db)
+            log.critical(
+                "%s is damaged: %s. Nothing is answered from it any more, /ready is 503, and the file is left as it "
+                "is. %s",
+                self.path,
+                self.damage,
+                WAY_BACK,
+            )
+
+    def _refuse(self, calls: list[Call]) -> None:
+        self.told = []
+        for call in calls:
+            if call.operation is not None:
+                call.answer = DAMAGED
+            call.done(call)
 
     def _batch(self, calls: list[Call]) -> None:
         told = self.told
         try:
             self._run(calls, told)
-        except Exception:
-            # Nothing of it was kept: each alone, so that only the one that cannot be done is refused.
+        except Exception as error:
             self._rollback()
+            if _damages(error):
+                self._damaged(error)
+                self._refuse(calls)
+                return
+            # Nothing of it was kept: each alone, so that only the one that cannot be done is refused.
             self._each(calls)
             return
         self.told = []
@@ -146,15 +216,19 @@ class Store:
 
     def _sync(self) -> None:
         self._dirty = False
+        position = self._answered.position() if self._answered is not None else None
         try:
             os.fdatasync(self._wal)
         except OSError as error:
             _die(self.path, error)
+        if self._answered is not None and position is not None:
+            self._answered.note(position)
 
     def _sync_beside(self) -> None:
         """Syncs the log beside the loop; what is committed meanwhile goes with the next sync."""
         self._dirty = False
         count = len(self._written)
+        self._position = self._answered.position() if self._answered is not None else None
         self._syncing = asyncio.get_running_loop().run_in_executor(self._thread, os.fdatasync, self._wal)
         self._syncing.add_done_callback(lambda synced: self._synced(synced, count))
 
@@ -164,6 +238,8 @@ class Store:
         self._syncing = None
         if (error := synced.exception()) is not None:
             _die(self.path, error)
+        if self._answered is not None and self._position is not None:
+            self._answered.note(self._position)
         self._finish(count)
         if self._dirty:
             self._sync_beside()
@@ -201,17 +277,22 @@ class Store:
             self._dirty = True
 
     def _each(self, calls: list[Call]) -> None:
-        for call in calls:
+        for number, call in enumerate(calls):
             try:
                 self._run([call], [])
             except Exception as error:
                 self._rollback()
+                if _damages(error):
+                    self._damaged(error)
+                    self._refuse(calls[number:])
+                    return
                 self._refused = self._refused or isinstance(error, sqlite3.Error)
-                what = f"Storage error: {error}" if isinstance(error, sqlite3.Error) else repr(error)
+                known = isinstance(error, sqlite3.Error)
                 log.error(
-                    "%s: not done, and nothing of it kept: %s", self.path, what, exc_info=not self._refused
+                    "%s: not done, and nothing of it kept: %s", self.path, error, exc_info=not self._refused
                 )
-                call.answer = 500, text(f"Internal error: {what}")
+                # SQLite's words name tables and columns; of any other error it is not known what is in them.
+                call.answer = (500, text(f"Internal error: Storage error: {error}")) if known else FAILED
                 self.tx.begin()
             self._committed([call], alone=True)
 
@@ -224,6 +305,8 @@ class Store:
 
     def ready(self) -> bool:
         """Whether the disk takes what is written to it. Tries it, if nothing was written for a while."""
+        if self.damage is not None:
+            return False
         if not self._refused and monotonic() - self._wrote_at < PROBE_SECONDS:
             return True
         # Room for one more page is no room: after a refusal it takes this much before the server is ready again.
@@ -234,6 +317,9 @@ class Store:
             os.fdatasync(self._wal)
         except (sqlite3.Error, OSError) as error:
             self._rollback()
+            if _damages(error):
+                self._damaged(error)
+                return False
             self._refused = True
             log.error("%s: not ready: %s", self.path, error)
             return False
@@ -245,35 +331,23 @@ class Store:
         """Writes everything into the one file and closes it."""
         self.flush()
         self._syncing = None
-        self._sync()
-        self._finish(len(self._written))
+        if self._answered is not None:
+            self._sync()
+            self._finish(len(self._written))
+            if self.damage is None:
+                self._answered.forget(self.db)
+            os.close(self._wal)
         self.db.close()
-        os.close(self._wal)
+        if self._answered is not None:
+            self._answered.close()
         self._thread.shutdown()
+
+
+def _damages(error: BaseException) -> bool:
+    return isinstance(error, Damaged) or is_damage(error)
 
 
 def _die(path: str, error: BaseException) -> None:
     """What the disk has of the log is unknown after a failed sync: only a new start, which reads it, knows."""
     log.critical("%s: the log could not be synced: %s", path, error)
     os._exit(1)
-
-
-def _open(path: str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, cached_statements=256, timeout=5)
-    try:
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        db.execute("PRAGMA journal_mode = WAL")
-        # FULL would sync within each COMMIT. The store syncs the log itself, after it and before any answer.
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute("PRAGMA cache_size = -32000")
-        db.execute("PRAGMA wal_autocheckpoint = 4000")
-        db.execute("PRAGMA journal_size_limit = 67108864")
-        migrate(db, path)
-        db.execute("INSERT OR REPLACE INTO probe (id, at) VALUES (1, 0)")  # the log exists from here on
-        folder = os.open(Path(path).parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
-    except BaseException:
-        db.close()
-        raise
-    return db

@@ -37,7 +37,7 @@ class Timers:
 
     def start(self) -> None:
         """Begins with whatever fell due while the server was away."""
-        self.wake(timeouts.next_due(self._store.tx))
+        self.wake(self._next_due())
 
     def wake(self, due: int) -> None:
         """Something falls due at `due` (ms since 1970)."""
@@ -48,8 +48,11 @@ class Timers:
     def resume(self) -> None:
         """Goes on after a pause."""
         self.paused = False
-        self._due = timeouts.next_due(self._store.tx)
+        self._due = self._next_due()
         self._arm()
+
+    def _next_due(self) -> int:
+        return self._store.read(lambda: timeouts.next_due(self._store.tx), NEVER)
 
     def _arm(self) -> None:
         if self._handle is not None:

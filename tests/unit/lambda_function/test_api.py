@@ -1,8 +1,10 @@
 """What the function answers, for events of both payload versions."""
 
+import http.server
 import json
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from conftest import Call, Context, FakePromises
 
 import lambda_function
 from contract import Fault, failure_text
+from jobs import Jobs
+from promises import Promises
 
 JOB: dict[str, Any] = {
     "jobId": "job-1",
@@ -349,9 +353,6 @@ def test_retry_goes_on_at_the_failed_step_with_the_checkpoints_before_it(
 def test_server_away_is_503_in_time(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
-    from jobs import Jobs
-    from promises import Promises
-
     away = Promises("http://127.0.0.1:9")
     monkeypatch.setattr(lambda_function, "promises", away)
     monkeypatch.setattr(lambda_function, "jobs", Jobs(away))
@@ -404,3 +405,40 @@ def test_a_hand_written_event_needs_no_more_than_path_and_method(promises: FakeP
     assert lambda_function.lambda_handler(event, Context())["statusCode"] == 404
     event = {"path": "/status/job-1", "httpMethod": "GET", "requestContext": {}}
     assert lambda_function.lambda_handler(event, Context())["statusCode"] == 404
+
+
+@pytest.mark.parametrize(("code", "words"), [(500, "cannot do this"), (401, "token"), (403, "token")])
+def test_a_server_that_fails_is_not_quoted(
+    call: Call, monkeypatch: pytest.MonkeyPatch, code: int, words: str
+) -> None:
+    """Its own words may hold what is stored; and where its store is damaged, it is not true that nothing was lost."""
+    secret = "Could not decode to UTF-8 column 'value' with text 'a stored checkpoint'"
+
+    class Failing(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            head = {"corrId": asked["head"]["corrId"], "status": code, "version": asked["head"]["version"]}
+            body = json.dumps({"kind": asked["kind"], "head": head, "data": secret}).encode()
+            self.send_response(code)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Failing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    failing = Promises(f"http://127.0.0.1:{server.server_address[1]}")
+    monkeypatch.setattr(lambda_function, "promises", failing)
+    monkeypatch.setattr(lambda_function, "jobs", Jobs(failing))
+    for method, path, body in (("POST", "/process-document", JOB), ("GET", "/status/job-1", None)):
+        status, answer, headers = call(method, path, body)
+        assert (status, answer["error"]["code"]) == (503, "server_unavailable")
+        assert words in answer["error"]["message"]
+        assert "not certain" in answer["error"]["message"]
+        assert "Nothing was lost" not in answer["error"]["message"]
+        assert "stored checkpoint" not in json.dumps(answer)
+        assert "Retry-After" in headers
+    failing.close()
+    server.shutdown()

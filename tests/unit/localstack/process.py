@@ -6,7 +6,7 @@ from typing import Any
 
 from localstack.services.s3.models import S3Bucket, S3Object, s3_stores
 from localstack_s3_durable.provider import DurableS3Provider
-from localstack_s3_durable.settings import Settings
+from localstack_s3_durable.settings import WAY_BACK, Settings
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 
@@ -17,7 +17,7 @@ class Process:
     def __init__(self, directory: Path, sync: bool = True) -> None:
         s3_stores.reset()
         self.directory = directory
-        self.provider = DurableS3Provider(Settings(directory, sync))
+        self.provider = DurableS3Provider(Settings(directory, sync, WAY_BACK))
         self.journal = self.provider._journal
         self.ledger = self.provider._ledger
 

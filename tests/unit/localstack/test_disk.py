@@ -13,7 +13,7 @@ import pytest
 from localstack.services.s3.models import S3Object, s3_stores
 from localstack_s3_durable import blobs, ledger
 from localstack_s3_durable.blobs import SMALL, Blobs
-from localstack_s3_durable.errors import DirectoryUnusable, FormatUnknown
+from localstack_s3_durable.errors import Damaged, DirectoryUnusable, FormatUnknown
 from localstack_s3_durable.journal import Request
 from localstack_s3_durable.ledger import Ledger
 from process import Process
@@ -373,13 +373,13 @@ def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ledger, "FORMAT", "0")
     Ledger(tmp_path).close()
     monkeypatch.undo()
-    with pytest.raises(FormatUnknown, match=r"holds format 0; this plugin reads format 1"):
+    with pytest.raises(FormatUnknown, match=r"holds format 0; this plugin reads formats 1 and 2"):
         Ledger(tmp_path)
 
 
 def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite").write_bytes(b"not a database" * 100)
-    with pytest.raises(DirectoryUnusable, match="not a database"):
+    with pytest.raises(Damaged, match="not a database"):
         Ledger(tmp_path)
     (tmp_path / "ledger.sqlite").unlink()
     Ledger(tmp_path).close()  # the refusal let go of the directory
@@ -397,11 +397,9 @@ def test_a_damaged_ledger_is_refused(start: Start) -> None:
     page = data.index(b"bk100null") // 4096 * 4096
     data[page : page + 512] = b"\xff" * 512
     path.write_bytes(data)
-    with pytest.raises(
-        DirectoryUnusable, match=r"ledger\.sqlite is damaged: .*Restore the directory from a copy"
-    ):
+    with pytest.raises(Damaged, match=r"ledger\.sqlite is damaged: .*Restore the directory from a copy"):
         start()
     data[:100] = b"\0" * 100
     path.write_bytes(data)
-    with pytest.raises(DirectoryUnusable, match=r"ledger\.sqlite cannot be opened: .*not a database"):
+    with pytest.raises(Damaged, match=r"ledger\.sqlite is damaged: it is not a database"):
         start()

@@ -17,7 +17,7 @@ from ..protocol import (
 )
 from . import records
 from .settlement import fresh, refresh, resume, settle
-from .transaction import COLUMNS, Promise, Transaction, wrap
+from .transaction import COLUMNS, Promise, Transaction, row_sum, wrap
 
 type Answer = tuple[int, str]
 
@@ -155,6 +155,7 @@ def ensure(
 
 def insert(tx: Transaction, row: Promise) -> Promise:
     """Writes a new promise; what falls due is waited for, and a pending task is offered."""
+    row = row._replace(sum=row_sum(row))
     seq = tx.execute(_INSERT, (None, *row[1:])).lastrowid
     if row.state == "pending":
         tx.wake(row.timeout_at)

@@ -1,11 +1,12 @@
 """Rows as the records of the protocol, in JSON, with sorted keys as v0.9.8 writes them."""
 
 from ..protocol import text
-from .transaction import Promise, Transaction
+from .transaction import Promise, Transaction, sound
 
 
 def promise(row: Promise) -> str:
-    """`PromiseRecord`. Its parts are stored as JSON already: nothing is parsed."""
+    """`PromiseRecord`. Its parts are stored as JSON already: nothing is parsed, but a row's sum must be right."""
+    sound(row)
     settled = "" if row.settled_at is None else f'"settledAt":{row.settled_at},'
     return (
         f'{{"createdAt":{row.created_at},"id":{text(row.id)},"param":{row.param},{settled}"state":"{row.state}",'

@@ -6,10 +6,10 @@ awaiters pending again (their version grows only when a worker claims them), and
 
 from collections.abc import Sequence
 
-from .transaction import Promise, Transaction, wrap
+from .transaction import Promise, Transaction, row_sum, sound, wrap
 
-_SETTLE = "UPDATE promises SET state = ?, value = ?, settled_at = ? WHERE seq = ?"
-_SETTLE_TASK = """UPDATE promises SET state = ?, value = ?, settled_at = ?, task_state = 'fulfilled',
+_SETTLE = "UPDATE promises SET state = ?, value = ?, settled_at = ?, sum = ? WHERE seq = ?"
+_SETTLE_TASK = """UPDATE promises SET state = ?, value = ?, settled_at = ?, sum = ?, task_state = 'fulfilled',
     task_pid = NULL, task_ttl = NULL, task_at = NULL WHERE seq = ?"""
 _AWAITERS = """SELECT p.seq, p.id, p.task_version, p.target FROM callbacks c JOIN promises p ON p.id =
 c.awaiter
@@ -21,21 +21,22 @@ _RESUME = (
 
 def settle(tx: Transaction, row: Promise, state: str, value: str, at: int) -> Promise:
     """Ends a pending promise and wakes whom that wakes; the row as it is then."""
-    end(tx, row, state, value, at)
+    ended = end(tx, row, state, value, at)
     wake(tx, row)
-    return row._replace(
-        state=state, value=value, settled_at=at, task_state=row.task_state and "fulfilled", task_at=None
-    )
+    return ended._replace(task_state=row.task_state and "fulfilled", task_at=None)
 
 
-def end(tx: Transaction, row: Promise, state: str, value: str, at: int) -> None:
-    """Ends the promise and its task; nobody is woken yet."""
+def end(tx: Transaction, row: Promise, state: str, value: str, at: int) -> Promise:
+    """Ends the promise and its task; nobody is woken yet. The row with its new state."""
+    ended = sound(row)._replace(state=state, value=value, settled_at=at)
+    ended = ended._replace(sum=row_sum(ended))
     if row.task_state is None or row.task_state == "fulfilled":
-        tx.execute(_SETTLE, (state, value, at, row.seq))
+        tx.execute(_SETTLE, (state, value, at, ended.sum, row.seq))
     else:
-        tx.execute(_SETTLE_TASK, (state, value, at, row.seq))
+        tx.execute(_SETTLE_TASK, (state, value, at, ended.sum, row.seq))
         tx.moves.append((row.id, None))
         tx.execute("DELETE FROM callbacks WHERE awaiter = ?", (row.id,))
+    return ended
 
 
 def wake(tx: Transaction, row: Promise) -> None:

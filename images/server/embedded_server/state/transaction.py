@@ -2,6 +2,7 @@
 commit."""
 
 import sqlite3
+import zlib
 from typing import NamedTuple
 
 NEVER = 2**63 - 1
@@ -10,6 +11,10 @@ NEVER = 2**63 - 1
 def wrap(value: int) -> int:
     """The sum of two times as the official server's 64-bit integers have it."""
     return value if -(2**63) <= value < 2**63 else (value + 2**63) % 2**64 - 2**63
+
+
+class Damaged(Exception):
+    """The database holds what nobody wrote; says where, and carries nothing of what is stored."""
 
 
 class Promise(NamedTuple):
@@ -33,6 +38,22 @@ class Promise(NamedTuple):
     task_pid: str | None
     task_ttl: int | None
     task_at: int | None
+    sum: int | None = None
+    """Of what a client has written, as `row_sum` makes it; None: an older server wrote the row."""
+
+
+def row_sum(row: Promise) -> int:
+    """The checksum of what clients have written into the row, and of its times: neither changes but by settling."""
+    parts = (row.id, row.state, row.param, row.value, row.tags, row.target, row.branch)
+    text = "\0".join(map(str, (*parts, row.timer, row.timeout_at, row.created_at, row.settled_at)))
+    return zlib.crc32(text.encode(errors="surrogatepass"))
+
+
+def sound(row: Promise) -> Promise:
+    """The row itself. Raises `Damaged` where it is not what was written."""
+    if row.sum is not None and row.sum != row_sum(row):
+        raise Damaged(f"row {row.seq} of its promises is not what was written")
+    return row
 
 
 COLUMNS = ", ".join(Promise._fields)

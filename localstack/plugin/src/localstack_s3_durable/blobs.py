@@ -13,6 +13,7 @@ import logging
 import os
 import secrets
 import threading
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
 from typing import Protocol
+
+from .errors import Damaged
 
 LOG = logging.getLogger(__name__)
 #: Bytes after which the kernel is asked to begin writing out, so that the last sync has little left to do.
@@ -190,6 +193,8 @@ class Draft:
     def __init__(self, blob: str, blobs: Blobs) -> None:
         self.blob = blob
         self.size = 0
+        #: CRC-32 of the bytes so far.
+        self.sum = 0
         self._blobs = blobs
         self._kept: list[bytes] = []
         self._descriptor: int | None = None
@@ -198,6 +203,7 @@ class Draft:
     def write(self, data: bytes) -> None:
         """Append the bytes. Raises OSError."""
         self.size += len(data)
+        self.sum = zlib.crc32(data, self.sum)
         if self._descriptor is None:
             self._kept.append(data)
             if self.size <= SMALL and self._blobs.sync:
@@ -302,6 +308,9 @@ class Helper:
             try:
                 self._blobs.settle(fitting)
                 self._settled(max(fitting.values()))
+            except Damaged:  # said already; nothing is answered any more
+                waiting.clear()
+                return True
             except Exception as error:  # of the disk or of the database
                 self._keep_in_ledger(fitting, error)
                 return False

@@ -3,6 +3,7 @@
 DurableError
 ├── UnsupportedVersion   this LocalStack is not the one the plugin was written for
 ├── DirectoryUnusable    the directory cannot be written, or another process has it
+│   └── Damaged          the ledger is not what was written to it
 └── FormatUnknown        the directory was written by another version of the plugin
 """
 
@@ -17,6 +18,10 @@ class UnsupportedVersion(DurableError):
 
 class DirectoryUnusable(DurableError):
     """The directory cannot be used."""
+
+
+class Damaged(DirectoryUnusable):
+    """What is kept is not what was written; nothing is answered from it. Carries nothing of what is stored."""
 
 
 class FormatUnknown(DurableError):

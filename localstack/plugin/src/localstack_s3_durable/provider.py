@@ -4,7 +4,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from localstack.aws.api import CommonServiceException, RequestContext
 from localstack.aws.api.core import ServiceRequestHandler
@@ -13,8 +13,8 @@ from localstack.services.s3.models import S3Store
 from localstack.services.s3.provider import S3Provider
 
 from .blobs import Blobs, Helper
-from .errors import DirectoryUnusable
-from .internals import NULL, Memory, listing_after
+from .errors import Damaged, DirectoryUnusable
+from .internals import NULL, Loading, Memory, listing_after, report_error
 from .journal import Journal
 from .ledger import Ledger
 from .settings import Settings
@@ -54,7 +54,7 @@ class DurableS3Provider(S3Provider):
         settings = settings or Settings()
         begun = time.monotonic()
         self._root = settings.directory
-        self._ledger = Ledger(settings.directory, settings.sync)
+        self._ledger = Ledger(settings.directory, settings.sync, settings.way_back)
         try:
             blobs = Blobs(settings.directory / "blobs", settings.sync)
             self._memory = Memory()
@@ -62,8 +62,11 @@ class DurableS3Provider(S3Provider):
             super().__init__(
                 Storage(blobs, str(settings.directory / "blobs"), self._memory.current, self._journal.created)
             )
-            named, count, bodies = self._load()
-            swept = blobs.sweep(named)
+            loading = Loading(self._memory, self._ledger)
+            loading.run()
+            bodies = [body for body in self._ledger.bodies() if body[1] in loading.blobs]
+            # A row that cannot be read may have named any blob.
+            swept = 0 if loading.left_out else blobs.sweep(loading.blobs)
             # Of these there may be no file, or half of one. They are read from memory until the helper has written them.
             blobs.young.update((blob, data) for _, blob, data in bodies)
         except OSError as error:
@@ -78,24 +81,15 @@ class DurableS3Provider(S3Provider):
         self._journal.helper = self._helper = Helper(blobs, self._journal.settled)
         self._helper.give((), {blob: row for row, blob, _ in bodies})
         self._memory.listener = self._journal.touch
+        self._ledger.told = self._tell
         LOG.info(
             "S3 is kept in %s: %d buckets, %d objects; %d leftover files removed; %.1f s",
             settings.directory,
             len(self._memory.live),
-            count,
+            loading.objects,
             swept,
             time.monotonic() - begun,
         )
-
-    def _load(self) -> tuple[set[str], int, list[tuple[int, str, bytes]]]:
-        try:
-            named, count = self._memory.load(self._ledger)
-            return named, count, [body for body in self._ledger.bodies() if body[1] in named]
-        except (sqlite3.Error, LookupError, TypeError, ValueError) as error:
-            raise DirectoryUnusable(
-                f"{self._root / 'ledger.sqlite'} is damaged: {error!r}. Restore the directory from a copy, or remove its "
-                "contents to begin empty."
-            ) from error
 
     def get_store(self, account_id: str, region_name: str) -> S3Store:  # type: ignore[override]
         """LocalStack's store, made to report what changes in it."""
@@ -104,11 +98,44 @@ class DurableS3Provider(S3Provider):
     def dispatch_table(self) -> DispatchTable:
         """The operations, those that change something behind a commit."""
         table = {
-            operation: handler if operation.startswith(READS) else self._durable(operation, handler)
+            operation: self._readable(
+                operation, handler if operation.startswith(READS) else self._durable(operation, handler)
+            )
             for operation, handler in create_dispatch_table(self).items()
         }
         table["ListObjectVersions"] = self._in_pages(table["ListObjectVersions"])
         return table
+
+    def _readable(self, operation: str, handler: ServiceRequestHandler) -> ServiceRequestHandler:
+        """The operation, refused where what it is about cannot be read."""
+
+        def handle(context: RequestContext, request: Any) -> Any:
+            if self._ledger.damage is not None:
+                self._refuse()
+            bucket, key = request.get("Bucket"), request.get("Key")
+            if name := self._memory.unreadable_thing(operation, bucket, key, request.get("VersionId")):
+                raise CommonServiceException(
+                    "InternalError",
+                    f"{name} cannot be read: its record is damaged. The log says what was found. An object can be "
+                    f"put again or deleted. {self._ledger.way_back}",
+                    status_code=500,
+                )
+            return handler(context, request)
+
+        return handle
+
+    @staticmethod
+    def _tell(damage: Damaged) -> None:
+        LOG.critical("%s", damage)
+        report_error(damage)
+
+    def _refuse(self) -> NoReturn:
+        raise CommonServiceException(
+            "InternalError",
+            "What S3 keeps on its disk is damaged, and nothing is answered from it any more. What was written before "
+            f"may be lost. S3's log says what was found. {self._ledger.way_back}",
+            status_code=500,
+        ) from None
 
     @staticmethod
     def _in_pages(handler: ServiceRequestHandler) -> ServiceRequestHandler:
@@ -122,9 +149,11 @@ class DurableS3Provider(S3Provider):
         reported = operation in REPORTED
 
         def handle(context: RequestContext, request: Any) -> Any:
-            named = nothing if reported else self._named(request)
+            named = self._removed(request) if reported else self._named(request)
             try:
                 return self._journal.run(lambda: handler(context, request), named)
+            except Damaged:
+                self._refuse()
             except ConnectionError:  # of the client, not of the disk
                 raise
             except (sqlite3.Error, OSError) as error:
@@ -137,6 +166,14 @@ class DurableS3Provider(S3Provider):
                 ) from error
 
         return handle
+
+    def _removed(self, request: dict[str, Any]) -> Callable[[], list[Thing]]:
+        """What the request deletes, as far as LocalStack does not know of it (see `Memory.unreadable`)."""
+        if not self._memory.unreadable:
+            return nothing
+        entries = (request.get("Delete") or {}).get("Objects") or [request]
+        objects = [(entry.get("Key", ""), entry.get("VersionId")) for entry in entries]
+        return lambda: self._memory.removed_unreadable(request.get("Bucket"), objects)
 
     def _named(self, request: dict[str, Any]) -> Callable[[], list[Thing]]:
         """What the request is about: a part, an object or a bucket; to be asked once it has been dealt with."""

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+WAY_BACK = "Restore the directory from a copy, or remove its contents to begin empty."
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -17,3 +19,5 @@ class Settings:
     sync: bool = field(
         default_factory=lambda: os.environ.get("S3_DURABLE_SYNC", "1").lower() not in ("0", "false")
     )
+    #: What the log and answers advise where something kept is damaged.
+    way_back: str = field(default_factory=lambda: os.environ.get("S3_DURABLE_WAY_BACK") or WAY_BACK)

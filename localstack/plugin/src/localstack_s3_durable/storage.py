@@ -6,11 +6,14 @@ Nothing is removed here; the journal does that, once no row names the blob.
 
 import base64
 import hashlib
+import logging
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from io import BytesIO, UnsupportedOperation
 from typing import IO, Any, Literal
 
+from localstack.aws.api import CommonServiceException
 from localstack.services.s3.models import S3Multipart, S3Object, S3Part
 from localstack.services.s3.storage.core import (
     LimitedStream,
@@ -22,9 +25,24 @@ from localstack.services.s3.utils import ObjectRange, get_s3_checksum
 
 from .blobs import Blobs, Draft, Source
 
+LOG = logging.getLogger(__name__)
 CHUNK = 256 * 1024
+#: Up to so many bytes are summed up before the first of them is answered; larger ones while they are read.
+CHECKED_FIRST = 8 * 1024 * 1024
 
 type Current = Callable[[str, str, str | None], Any]
+
+
+def damaged(s3_object: Any) -> CommonServiceException:
+    """What a reader gets instead of bytes that are not the object's."""
+    name = getattr(s3_object, "key", None) or f"part {s3_object.part_number}"
+    LOG.error("The bytes of %r (blob %s) are not what was written to the disk.", name, s3_object.blob)
+    return CommonServiceException(
+        "InternalError",
+        "The object's bytes on the disk are damaged: they are not what was written. Put it again, or restore it from a "
+        "copy.",
+        status_code=500,
+    )
 
 
 class StoredObject(S3StoredObject):
@@ -39,6 +57,15 @@ class StoredObject(S3StoredObject):
         self._position = 0
         self._etag: str | None = None
         self._checksum: str | None = None
+        #: The CRC-32 of what was written; None: it was written before there were sums.
+        self._wanted: int | None = getattr(s3_object, "blob_sum", None)
+        self._summed = self._sum = (
+            0  # so many bytes, read one after the other from the first on, and their CRC-32
+        )
+        if source is not None and source.size <= CHECKED_FIRST:
+            while self.read(CHUNK):
+                pass
+            self._position = 0
 
     def read(self, s: int | None = -1) -> bytes:
         """At most `s` bytes from the position on, all that are left if `s` is negative."""
@@ -47,8 +74,17 @@ class StoredObject(S3StoredObject):
         if s is None or s < 0:
             s = max(0, self._source.size - self._position)
         data = self._source.read(s, self._position)
+        if self._position == self._summed:
+            self._check(data, self._source.size)
         self._position += len(data)
         return data
+
+    def _check(self, data: bytes, size: int) -> None:
+        """Sum these bytes up too. Raises CommonServiceException once the whole object's are not those written."""
+        self._summed += len(data)
+        self._sum = zlib.crc32(data, self._sum)
+        if self._summed == size and self._wanted not in (None, self._sum):
+            raise damaged(self.s3_object)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """As `io.IOBase.seek`."""
@@ -123,7 +159,8 @@ class StoredObject(S3StoredObject):
         self._source = draft.source() if draft else None
         self._position = 0
         held: Any = self.s3_object
-        held.blob = draft.blob if draft else None
+        self._wanted = None
+        held.blob, held.blob_sum = (draft.blob, draft.sum) if draft else (None, None)
         if isinstance(held, S3Object):
             held.internal_last_modified = time.time_ns()
 
@@ -234,7 +271,7 @@ class Storage(S3ObjectStore):
             self._created(draft.blob, data)
 
     def open(self, bucket: str, s3_object: Any, mode: Literal["r", "w"] = "r") -> StoredObject:
-        """Open the object's bytes. Raises FileNotFoundError if they are gone."""
+        """Open the object's bytes. Raises CommonServiceException if they are gone, or not those that were written."""
         if mode == "w" or s3_object.blob is None:
             return StoredObject(s3_object, mode, None, self)
         try:
@@ -243,7 +280,7 @@ class Storage(S3ObjectStore):
             # Replaced after the caller looked it up: what it finds by name now is as good an answer.
             found = self._current(bucket, s3_object.key, s3_object.version_id)
             if found is None or found.blob == s3_object.blob:
-                raise
+                raise damaged(s3_object) from None
             return self.open(bucket, found)
 
     def open_part(self, part: Any, mode: Literal["r", "w"] = "r") -> StoredObject:

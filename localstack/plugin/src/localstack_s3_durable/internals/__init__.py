@@ -9,7 +9,9 @@ put into a store, of subclasses defined here (`reporting`); nothing of LocalStac
 from . import version  # noqa: F401 - first of all: it refuses a LocalStack the other modules do not know
 
 # isort: split
+from .loading import Loading
 from .memory import Memory
 from .reporting import NULL, listing_after
+from .state import report_error
 
-__all__ = ["NULL", "Memory", "listing_after"]
+__all__ = ["NULL", "Loading", "Memory", "listing_after", "report_error"]

@@ -1,40 +1,45 @@
-"""LocalStack's S3 in memory, as rows of the ledger and back."""
+"""LocalStack's S3 in memory, as rows of the ledger."""
 
 import threading
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from localstack.services.s3.constants import DEFAULT_BUCKET_ENCRYPTION
-from localstack.services.s3.models import (
-    S3Bucket,
-    S3DeleteMarker,
-    S3Multipart,
-    S3Object,
-    S3Part,
-    S3Store,
-    s3_stores,
-)
+from localstack.services.s3.models import S3Bucket, S3DeleteMarker, S3Object, S3Store, s3_stores
 from localstack.services.s3.utils import get_unique_key_id
 
-from ..codec import dumps, loads
-from ..ledger import BUCKET, OBJECT, PART, REGION, UPLOAD, Change, Ledger
-from .reporting import NULL, Buckets, Keys, Touch, VersionedKeys, places
-from .shapes import defaults, empty, fresh, order, trim
+from ..codec import dumps
+from ..ledger import BUCKET, OBJECT, PART, REGION, UPLOAD, Change
+from .reporting import NULL, Buckets, Touch, VersionedKeys
+from .shapes import trim
 
 MARKER = "$deleted"  # the whole state of a delete marker
+#: Operations that need not read the object they name.
+REPLACING = (
+    "CompleteMultipartUpload",
+    "CopyObject",
+    "CreateMultipartUpload",
+    "DeleteObject",
+    "PostObject",
+    "PutObject",
+    "UploadPart",
+    "UploadPartCopy",
+)
 
 
 class Memory:
-    """LocalStack's S3, as rows of the ledger and back."""
+    """LocalStack's S3, as rows of the ledger. `loading` fills it from them."""
 
     def __init__(self) -> None:
         #: Every bucket by its name, which is unique over all accounts.
         self.live: dict[str, Any] = {}
         #: Who is told of changes, once everything is loaded.
         self.listener: Touch | None = None
+        #: What a row of the ledger is there for and cannot be read: buckets, and (bucket, key) -> version -> place.
+        self.unreadable_buckets: set[str] = set()
+        self.unreadable: dict[tuple[str, str], dict[str, int]] = {}
+        self.regions: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
-        self._regions: dict[tuple[str, str], str] = {}
 
     def touch(self, *thing: object) -> None:
         """Pass on that this has changed."""
@@ -64,6 +69,38 @@ class Memory:
         objects = found.objects
         return list(objects._store.get(key, ())) if isinstance(objects, VersionedKeys) else [NULL]
 
+    def unreadable_thing(
+        self, operation: str, bucket: str | None, key: str | None, version: str | None
+    ) -> str | None:
+        """The name of what the request is about, where a row of it is there that cannot be read."""
+        if bucket in self.unreadable_buckets:
+            return f"s3://{bucket}"
+        if not self.unreadable or bucket is None:
+            return None
+        if operation == "DeleteBucket":
+            return next((f"s3://{bucket}/{name}" for of, name in self.unreadable if of == bucket), None)
+        lost = self.unreadable.get((bucket, key or ""), {})
+        if not lost or operation in REPLACING:
+            return None
+        # Whether the version that is asked for is one of them, or the newest of all is.
+        held = self.live[bucket].held(key, None) if version is None else None
+        if version in lost or (version is None and (held is None or held.place < max(lost.values()))):
+            return f"s3://{bucket}/{key}"
+        return None
+
+    def removed_unreadable(
+        self, bucket: str | None, objects: Iterable[tuple[str, str | None]]
+    ) -> list[tuple[object, ...]]:
+        """The unreadable ones among what is to be deleted: LocalStack, which does not know them, reports nothing."""
+        if (found := self.live.get(bucket or "")) is None or not self.unreadable:
+            return []
+        plain = NULL if found.versioning_status is None else None
+        return [
+            ("object", bucket, key, version or plain)
+            for key, version in objects
+            if (version or plain) in self.unreadable.get((found.name, key), {})
+        ]
+
     # From memory to rows
 
     def changes(self, touched: Iterable[tuple[Any, ...]]) -> list[Change]:
@@ -74,10 +111,10 @@ class Memory:
             for bucket in {self.live.get(names[1]) for names in touched}
             if bucket is not None
         }:
-            if (key := s3_stores[account][region].aws_managed_kms_key_id) and self._regions.get(
+            if (key := s3_stores[account][region].aws_managed_kms_key_id) and self.regions.get(
                 (account, region)
             ) != key:
-                self._regions[account, region] = key
+                self.regions[account, region] = key
                 changes.append(Change(REGION, (account, region), (dumps({"aws_managed_kms_key_id": key}),)))
         return changes
 
@@ -97,6 +134,10 @@ class Memory:
 
     def _object(self, bucket_name: str, key: str, version: str) -> Change:
         row = (bucket_name, key, version)
+        if row[:2] in self.unreadable:  # what is written now takes the place of what could not be read
+            self.unreadable[row[:2]].pop(version, None)
+            if not self.unreadable[row[:2]]:
+                del self.unreadable[row[:2]]
         if (bucket := self.live.get(bucket_name)) is None:
             return Change(OBJECT, row, None)
         if (held := bucket.held(key, version)) is None:
@@ -140,79 +181,3 @@ class Memory:
             resource
         )
         return tags
-
-    # From rows to memory
-
-    def load(self, ledger: Ledger) -> tuple[set[str], int]:
-        """Fill LocalStack's stores. Returns the blobs that are named, and how many objects there are."""
-        for account, region, text in ledger.rows(REGION):
-            key = loads(text)["aws_managed_kms_key_id"]
-            s3_stores[account][region].aws_managed_kms_key_id = self._regions[account, region] = key
-        for name, text in ledger.rows(BUCKET):
-            self._load_bucket(name, loads(text))
-        blobs, count = self._load_objects(ledger)
-        for bucket_name, name, text in ledger.rows(UPLOAD):
-            self._load_upload(self.live[bucket_name], name, loads(text))
-        for bucket_name, name, number, blob, text in ledger.rows(PART):
-            part = fresh(S3Part, {"blob": blob, **loads(text)})
-            self.live[bucket_name].multiparts[name].parts[str(number)] = part
-            blobs.add(blob)
-        return blobs, count
-
-    def _load_bucket(self, name: str, state: dict[str, Any]) -> None:
-        tags = state.pop("$tags")
-        state.setdefault("encryption_rule", DEFAULT_BUCKET_ENCRYPTION)
-        objects = (
-            Keys(name, self.touch) if state["versioning_status"] is None else VersionedKeys(name, self.touch)
-        )
-        bucket = fresh(S3Bucket, {"name": name, **state, "objects": objects, "multiparts": {}})
-        store = self.store(bucket.bucket_account_id, bucket.bucket_region)
-        store.buckets[name] = bucket
-        store.global_bucket_map[name] = bucket.bucket_account_id
-        if tags:
-            store.tags.update_tags(bucket.bucket_arn, tags)
-
-    def _load_objects(self, ledger: Ledger) -> tuple[set[str], int]:
-        blobs: set[str] = set()
-        several: list[tuple[dict[str, Any], str]] = []
-        count = last = 0
-        name = ""
-        for bucket_name, key, version, place, blob, modified, text in ledger.rows(OBJECT):
-            if bucket_name != name:
-                name, bucket = bucket_name, self.live[bucket_name]
-                template = defaults(bucket)
-                held: dict[str, Any] = bucket.objects._store
-                tags = s3_stores[bucket.bucket_account_id][bucket.bucket_region].tags
-            count += 1
-            last = max(last, place)
-            state = {
-                "key": key,
-                "place": place,
-                "last_modified": datetime.fromisoformat(modified),
-                "is_current": True,
-            }
-            if text == MARKER:
-                made = fresh(S3DeleteMarker, state)
-            else:
-                made = fresh(S3Object, {**template, **empty(), **loads(text), **state, "blob": blob})
-                if given := made.__dict__.pop("$tags", None):
-                    tags.update_tags(get_unique_key_id(name, key, version), given)
-                if blob is not None:
-                    blobs.add(blob)
-            if bucket.versioning_status is None:
-                made.version_id = None
-                held[key] = made
-            else:
-                made.version_id = version
-                held[key][version] = made
-                if len(held[key]) == 2:
-                    several.append((held, key))
-        for held, key in several:
-            held[key] = order(held[key])
-        places.after(last)
-        return blobs, count
-
-    def _load_upload(self, bucket: Any, name: str, state: dict[str, Any]) -> None:
-        own = {"is_current": True, "version_id": None, **defaults(bucket), **empty(), **state["object"]}
-        state["object"] = fresh(S3Object, own)
-        bucket.multiparts[name] = fresh(S3Multipart, {**state, "id": name, "parts": {}})

@@ -1,0 +1,1 @@
+../../../../images/shared/shared/sqlite_damage.py
