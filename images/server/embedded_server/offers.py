@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
 from .address import Poll
@@ -43,12 +43,13 @@ class Line:
         #: What any worker may take, and what is for this one alone.
         self.open: dict[str, None] = {}
         self.named: dict[str, None] = {}
-        #: Whether it has taken up a task.
+        #: Whether it takes tasks up: until it has, it gets one at a time where another one does.
         self.proven = False
         self.rest = 0.0
         self.rests_until = 0.0
 
     def passed_over(self, now: float) -> None:
+        self.proven = False
         self.rest = min(max(1.0, self.rest * 2), LONGEST_REST)
         self.rests_until = now + self.rest
 
@@ -239,7 +240,7 @@ class Offers:
         lines = self._lines.get(to.group, ())
         if to.cast != "any":
             return next((line for line in lines if line.stream.id == to.id and _takes_named(line, now)), None)
-        usable = [line for line in lines if _takes(line, now)]
+        usable = _with_room(lines, now)
         if len(usable) > 1:
             for line in usable:
                 if line.stream.id == to.id:
@@ -282,16 +283,21 @@ class Offers:
     def _late(self, id: str, offer: Offer, line: Line, age: float, now: float) -> None:
         """An offer that its stream has not taken up: another one's, or sent again."""
         lines = self._lines.get(offer.to.group, ())
-        others = [other for other in lines if other is not line and _takes(other, now)]
+        others = [other for other in _with_room(lines, now) if other is not line]
         if others and offer.to.cast == "any":
-            if not self._holds[line.stream.id] and age >= (PATIENCE if line.proven else SOON):
-                log.info("worker %s takes no tasks: they go to others", line.stream.id)
-                line.passed_over(now)
-                self._take_all_back(line)
+            if not self._holds[line.stream.id]:
+                if age >= (PATIENCE if line.proven else SOON):
+                    log.info("worker %s takes no tasks: they go to others", line.stream.id)
+                    line.passed_over(now)
+                    self._take_all_back(line)
                 return
-            if any(2 * len(other.open) < len(line.open) for other in others):
-                self._take_back(id, offer, line)
-                self._pump(_key(offer.to))
+            fewest = min(others, key=lambda other: len(other.open))
+            if 2 * len(fewest.open) < len(line.open):
+                self._untie(id, offer, line)
+                if not self._still(id, offer.version):
+                    self._forget(id)
+                elif not self._send(id, offer, fewest):
+                    self._take_back(id, offer, line)
                 return
         if age >= self._again:
             if self._still(id, offer.version):
@@ -300,8 +306,13 @@ class Offers:
                 self._forget(id)
 
 
-def _takes(line: Line, now: float) -> bool:
-    return len(line.open) < WINDOW and now >= line.rests_until
+def _with_room(lines: Sequence[Line], now: float) -> list[Line]:
+    first = 1 if any(line.proven for line in lines) else WINDOW
+    return [
+        line
+        for line in lines
+        if len(line.open) < (WINDOW if line.proven else first) and now >= line.rests_until
+    ]
 
 
 def _takes_named(line: Line, now: float) -> bool:

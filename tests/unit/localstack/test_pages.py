@@ -88,4 +88,4 @@ def test_pages_are_refused_those_of_localstacks_makers_too(origin: str) -> None:
 
 def test_a_wrong_setting_stops_localstack() -> None:
     with pytest.raises(SettingError):
-        Door({"ALLOWED_ORIGINS": "*"})
+        Pages({"ALLOWED_ORIGINS": "*"})

@@ -224,7 +224,7 @@ def test_the_filter_is_well_formed_for_each_machine(machine: str) -> None:
 
 
 def test_nothing_else_of_the_worker_s_starts_a_process() -> None:
-    """One way into a process, so that none is left open."""
+    """One way into a process that reads what is foreign, so that none is left open; alone.py starts the worker itself."""
     home = Path(isolation.__file__).parent
     starts = (
         "subprocess",
@@ -240,4 +240,4 @@ def test_nothing_else_of_the_worker_s_starts_a_process() -> None:
         for path in home.rglob("*.py")
         if ".venv" not in path.parts and any(word in path.read_text() for word in starts)
     ]
-    assert found == ["isolation.py"]
+    assert sorted(found) == ["alone.py", "isolation.py"]
