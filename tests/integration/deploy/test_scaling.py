@@ -10,7 +10,8 @@ from harness.stack import Stack
 from harness.waiting import wait_for
 from integration.conftest import MakeStack
 
-RETRY_SECONDS = 1.0
+#: RESONATE_TASKS__RETRY_TIMEOUT of the stack, as of the template.
+RETRY_SECONDS = 5.0
 
 
 def counters(stack: Stack) -> tuple[float, float, float]:
@@ -23,7 +24,7 @@ def counters(stack: Stack) -> tuple[float, float, float]:
     return time.monotonic(), float(offers[1]) if offers else 0, float(taken[1]) if taken else 0
 
 
-def waiting(stack: Stack, seconds: float = 10) -> float:
+def waiting(stack: Stack, seconds: float = 20) -> float:
     """The expression of the template, over some seconds."""
     began, offers, taken = counters(stack)
     ended, more_offers, more_taken = wait_for(

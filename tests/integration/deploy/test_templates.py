@@ -186,7 +186,7 @@ def worker(aws: Any, around: dict[str, str], **more: str) -> dict[str, str]:
     parameters = {key: value for key, value in around.items() if key != "Vpc"} | {
         "Image": "worker", "WorkerGroup": "worker", "ServerUrl": "http://server:8001", "Cpu": "512", "Memory": "2048",
         "Concurrency": "4", "Least": "1", "Most": "4", "Documents": "d", "Work": "w", "Results": "r", "Namespace": "jobs",
-        "RetrySeconds": "1", "WebhookSecret": kept(aws, "webhook", "whsec_"),
+        "RetrySeconds": "5", "WebhookSecret": kept(aws, "webhook", "whsec_"),
     }  # fmt: skip
     return deploy(aws, "worker", **parameters, **more)
 
