@@ -20,8 +20,8 @@ from resonate.transport import Transport
 
 logger = logging.getLogger("worker.leases")
 
-#: Seconds the worker's loop may stand still and keep its leases. A worker that hangs for longer hangs for ever, and
-#: another one shall have its jobs.
+#: Seconds the worker's loop may stand still and keep its leases. A worker that hangs for longer hangs for ever: another one
+#: shall have its jobs, and it is ended.
 HUNG_SECONDS = 30.0
 #: Seconds a worker that stops waits for the answer to what it has just asked for.
 ASKING_SECONDS = 1.0
@@ -38,7 +38,7 @@ class Leases:
 
     `connect` makes a connection to the server, and has what it is given called with the seconds that each request took;
     it is called in the thread. `bind()` hands over the client's sender, which exists only once the client does, for
-    giving back.
+    giving back. `hung` is called, in the thread, once the worker's loop has not turned for so long that it never will.
     """
 
     def __init__(
@@ -47,8 +47,10 @@ class Leases:
         ttl_seconds: float,
         connect: Callable[[Callable[[float], None]], HttpConnection],
         auth: str | None = None,
+        hung: Callable[[], None] = lambda: None,
     ) -> None:
         self._pid = pid
+        self._hung = hung
         self._ttl = ttl_seconds
         self._connect = connect
         self._auth = auth
@@ -149,6 +151,8 @@ class Leases:
             was_hung, hung = hung, time.monotonic() - self._turned_at > HUNG_SECONDS
             if hung and not was_hung:
                 logger.error("the worker hangs; its leases are not renewed", extra={"leases": len(tasks)})
+            elif hung:  # seen twice: after a pause of the whole machine both threads wake at once
+                self._hung()
             if hung or not tasks:
                 continue
             try:

@@ -116,7 +116,7 @@ def _assemble(
     def connect(took: Callable[[float], None] | None = None) -> Requests:
         return Requests(settings.resonate_url, auth=token, took=took)
 
-    leases = Leases(pid, settings.task_ttl_seconds, connect, token)
+    leases = Leases(pid, settings.task_ttl_seconds, connect, token, hung=_end)
     resonate = Client(
         network=connect(),
         token=token,
@@ -146,6 +146,14 @@ async def _give_back(settings: Settings, leases: Leases, taking_up: Callable[[],
     with contextlib.suppress(TimeoutError):
         return await asyncio.wait_for(leases.give_back(taking_up), settings.stop_seconds)
     return 0
+
+
+def _end() -> None:
+    """End a worker that hangs, as by a crash: it is started again, and what hung it is a suspect (takings.py)."""
+    logger.error("the worker hangs: it ends, and says where every thread stands")
+    faulthandler.dump_traceback(all_threads=True)
+    logging.shutdown()
+    os._exit(3)
 
 
 async def _say_healthy(file: Path, inbox: Inbox) -> None:

@@ -96,9 +96,12 @@ async def test_a_loop_that_hangs_loses_its_leases_and_the_log_says_so(
     server: Server, held: Leases, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(leases, "HUNG_SECONDS", 3 * TTL)
+    ended: list[bool] = []
+    monkeypatch.setattr(held, "_hung", lambda: ended.append(True))
     with caplog.at_level(logging.ERROR):
         held.start("doc/a", 1)
         block_until(lambda: "hangs" in caplog.text, "the hanging to be told")
+        block_until(lambda: ended, "the worker to be ended")
     # Three beats a lease, and none since it hangs.
     assert len(server.beats()) <= 9
 
