@@ -460,4 +460,4 @@ def test_a_function_without_a_token_says_503_and_its_log_why(make_stack: MakeSta
     answer = stack.api.post("/process-document", json=job())
     assert answer.status_code == 503, answer.text
     assert time.monotonic() - started < 20
-    wait_for(lambda: "Unauthorized" in stack.logs("lambda"), "the function's log to say why")
+    wait_for(lambda: "refuses the function's token" in stack.logs("lambda"), "the function's log to say why")

@@ -84,7 +84,7 @@ def test_the_same_code_finds_them_open_where_nothing_closes_it_in(found: dict[st
         "write /tmp/outside",
         "list /tmp",
     }
-    assert len(found["files"]) == 3
+    assert any(file.startswith("/run/secrets/") for file in found["files"]), found["files"]
     assert {door: doors[door] for door in wanted if doors[door] != "open"} == {}
 
 
