@@ -9,7 +9,7 @@ from harness.backlog import PLACES, Server, Wave, Worker, loops, paused, working
 
 WORKERS = tuple(map(int, os.environ.get("BENCH_WORKERS", "1 2 4").split()))
 JOBS = int(os.environ.get("BENCH_BACKLOG", "10000"))
-FEW, WAVES = 100, int(os.environ.get("BENCH_WAVES", "10"))
+FEW, WAVES = 100, int(os.environ.get("BENCH_WAVES", "30"))
 #: Processes beside that do nothing but use a processor each.
 BESIDE = {"quiet": 0, "busy": 12}
 SECONDS = 3600
