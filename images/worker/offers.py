@@ -22,8 +22,7 @@ class Offers:
     """Hands offers to `begin`, as many at once as there are places; `end` says that one is over.
 
     What nobody has taken up is offered again after `seconds` (the server's RESONATE_TASKS__RETRY_TIMEOUT), to whichever
-    worker's turn it is: by then an offer is let go here. While `wait()` is true nothing is
-    begun.
+    worker's turn it is: by then an offer is let go here. While `wait()` is true nothing is begun.
 
     The SDK itself queues all that is offered and asks the server for each, however long ago that was: with many jobs
     and several workers, most of what they do would be to ask for what another one has.
