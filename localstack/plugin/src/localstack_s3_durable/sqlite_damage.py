@@ -1,1 +1,1 @@
-../../../../images/shared/shared/sqlite_damage.py
+../../../../images/base/shared/sqlite_damage.py

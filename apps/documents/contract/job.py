@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Protocol, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
+from durable_lambda.ids import JOB_ID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 JobType = Literal["contract", "invoice", "report"]
-
-#: A jobId becomes part of promise ids, S3 keys and paths: no slash, no colon (it separates a promise from its
-#: children), no tilde (it marks attempts), nothing hidden at the front.
-JOB_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 #: A token's subject must fit: Auth0's and others' are of the form `auth0|…`. It becomes part of an S3 key: no slash.
 _REQUESTER_ID = r"^[A-Za-z0-9][A-Za-z0-9._@+|:-]{0,127}$"
@@ -53,13 +50,6 @@ def _document_url(value: str) -> str:
 
 def _callback_url(value: str) -> str:
     return _url(value, ("http", "https"))
-
-
-class Identified(Protocol):
-    """What a workflow is about, as far as steps and logs need to know it: a job, or something of your own."""
-
-    @property
-    def jobId(self) -> str: ...  # noqa: N802 - the wire's spelling
 
 
 class Job(BaseModel):

@@ -1,4 +1,4 @@
-"""What the worker writes into promises, and the function reads back."""
+"""How a job ends badly: what the worker writes into the root promise, and the function reads there."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from contract.faults import Fault
 
+class Fault(BaseModel):
+    """Why a job failed: the step it failed in, a code for programs, and a sentence for a person.
 
-class Resume(BaseModel):
-    """Where a retried job goes on: at `first`, with what the steps before it have left behind."""
+    An application documents its own codes. The library's own are `internal_error`, `timed_out` and `worker_lost`.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    attempt: int
-    #: The step that runs first.
-    first: str
-    #: step -> its checkpoint, for every step before `first`.
-    checkpoints: dict[str, dict[str, Any]]
-    #: step -> the promise that holds that checkpoint.
-    promises: dict[str, str]
+    step: str
+    code: str
+    message: str
 
 
 def failure_text(fault: Fault) -> str:
@@ -30,7 +27,7 @@ def failure_text(fault: Fault) -> str:
 
 
 def failure_of(value: Any) -> Fault:
-    """The fault in a rejected root promise's value; what is not one of ours becomes `internal_error`."""
+    """The fault in a rejected root promise's value; one that no fault of ours rejected is an `internal_error`."""
     message = value.get("message") if isinstance(value, dict) else None
     try:
         return Fault.model_validate(json.loads(message or ""))

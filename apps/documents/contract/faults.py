@@ -1,20 +1,5 @@
 # ruff: noqa: E501 - tables, an entry a line
-"""How a job ends badly: the documented codes. docs/workflow.md is made from the same table."""
-
-from __future__ import annotations
-
-from pydantic import BaseModel, ConfigDict
-
-
-class Fault(BaseModel):
-    """Why a job failed: the step it failed in, a code of :data:`FAULTS`, and a sentence for a person."""
-
-    model_config = ConfigDict(frozen=True)
-
-    step: str
-    code: str
-    message: str
-
+"""The codes that a job can fail with. docs/workflow.md is made from the same table."""
 
 #: code -> what it means, and what to do.
 FAULTS: dict[str, str] = {

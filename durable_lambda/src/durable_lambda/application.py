@@ -1,0 +1,75 @@
+"""What the application's own `pyproject.toml` says, as far as code at run time needs it: the table `[tool.durable-lambda]`.
+
+The file lies beside `lambda_function.py` and `worker.py`, in the repository, in the images and in the packages for AWS,
+so that what it says is written once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+#: Names the application's folder where it is neither the task root, nor the main script's folder, nor the current one.
+FOLDER_VARIABLE = "DURABLE_LAMBDA_APP"
+_PREFIX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)?")
+
+
+class NoApplicationError(RuntimeError):
+    """There is no usable `[tool.durable-lambda]` where one is needed; the message names the file and the key."""
+
+
+@dataclass(frozen=True)
+class Application:
+    """`name`: the Lambda function's name. `prefix`: what the ids of all its root promises begin with, `doc/` for instance."""
+
+    name: str
+    prefix: str
+
+
+@cache
+def application() -> Application:
+    """The running application. Raises :class:`NoApplicationError`."""
+    folders = list(_folders())
+    for folder in folders:
+        file = folder / "pyproject.toml"
+        if file.is_file():
+            table = _table(file)
+            if table is not None:
+                return _read(file, table)
+    looked = ", ".join(str(folder) for folder in folders)
+    raise NoApplicationError(
+        f"No pyproject.toml with a table [tool.durable-lambda] in {looked}. "
+        f"Start Python in the application's folder, or name that folder with {FOLDER_VARIABLE}."
+    )
+
+
+def _folders() -> Iterable[Path]:
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    named = (os.environ.get(FOLDER_VARIABLE), os.environ.get("LAMBDA_TASK_ROOT"), main and str(Path(main).parent))
+    return dict.fromkeys([*(Path(name) for name in named if name), Path.cwd()])
+
+
+def _table(file: Path) -> dict[str, object] | None:
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise NoApplicationError(f"{file} is not TOML: {error}.") from None
+    table = content.get("tool", {}).get("durable-lambda")
+    return table if isinstance(table, dict) else None
+
+
+def _read(file: Path, table: dict[str, object]) -> Application:
+    name, prefix = table.get("name"), table.get("promise-prefix", "")
+    if not isinstance(name, str) or not name:
+        raise NoApplicationError(f"{file}: [tool.durable-lambda] name must be the Lambda function's name.")
+    if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
+        raise NoApplicationError(
+            f'{file}: [tool.durable-lambda] promise-prefix must be a word and a slash, such as "doc/", or be left out.'
+        )
+    return Application(name, prefix)
