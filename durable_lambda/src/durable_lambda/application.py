@@ -1,7 +1,6 @@
-"""What the application's own `pyproject.toml` says, as far as code at run time needs it: the table `[tool.durable-lambda]`.
+"""What code needs at run time of the table `[tool.durable-lambda]` in the application's own `pyproject.toml`.
 
-The file lies beside `lambda_function.py` and `worker.py`, in the repository, in the images and in the packages for AWS,
-so that what it says is written once.
+The file lies beside `lambda_function.py` and `worker.py`: in the repository, in the images and in the packages for AWS.
 """
 
 from __future__ import annotations
@@ -11,17 +10,29 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 #: Names the application's folder where it is neither the task root, nor the main script's folder, nor the current one.
 FOLDER_VARIABLE = "DURABLE_LAMBDA_APP"
 _PREFIX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)?")
+_CALL = re.compile(r"([A-Z]+) (/\S*)")
 
 
 class NoApplicationError(RuntimeError):
     """There is no usable `[tool.durable-lambda]` where one is needed; the message names the file and the key."""
+
+
+@dataclass(frozen=True)
+class Submit:
+    """The call that starts a job: `[tool.durable-lambda.submit]`."""
+
+    method: str
+    path: str
+    #: An example of its body; `{id}` in a text stands for a new id.
+    body: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,8 @@ class Application:
 
     name: str
     prefix: str
+    #: None if the application names no such call.
+    submit: Submit | None = None
 
 
 @cache
@@ -60,7 +73,8 @@ def _table(file: Path) -> dict[str, object] | None:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise NoApplicationError(f"{file} is not TOML: {error}.") from None
-    table = content.get("tool", {}).get("durable-lambda")
+    tool = content.get("tool")
+    table = tool.get("durable-lambda") if isinstance(tool, dict) else None
     return table if isinstance(table, dict) else None
 
 
@@ -72,4 +86,19 @@ def _read(file: Path, table: dict[str, object]) -> Application:
         raise NoApplicationError(
             f'{file}: [tool.durable-lambda] promise-prefix must be a word and a slash, such as "doc/", or be left out.'
         )
-    return Application(name, prefix)
+    return Application(name, prefix, _submit(file, table.get("submit")))
+
+
+def _submit(file: Path, table: object) -> Submit | None:
+    if table is None:
+        return None
+    where = f"{file}: [tool.durable-lambda.submit]"
+    if not isinstance(table, dict):
+        raise NoApplicationError(f"{where} must be a table.")
+    call, body = table.get("call"), table.get("body", {})
+    found = _CALL.fullmatch(call) if isinstance(call, str) else None
+    if found is None:
+        raise NoApplicationError(f'{where} call must be a method and a path, such as "POST /jobs".')
+    if not isinstance(body, dict):
+        raise NoApplicationError(f"{where} body must be a table: an example of what is sent.")
+    return Submit(found[1], found[2], body)

@@ -2,18 +2,20 @@
 
 import http.server
 import json
+import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Call, Context, FakePromises
+from conftest import Call, FakePromises
+from durable_lambda.faults import Fault, failure_text
+from durable_lambda.function.events import synthetic
+from durable_lambda.function.promises import Promises
 
 import lambda_function
-from contract import Fault, failure_text
-from jobs import Jobs
-from promises import Promises
 
 JOB: dict[str, Any] = {
     "jobId": "job-1",
@@ -22,6 +24,7 @@ JOB: dict[str, Any] = {
     "type": "contract",
 }
 APPROVED = {"approved": True, "approver": "a.person", "comment": "fine"}
+OPENAPI = Path(__file__).parents[3] / "openapi.yaml"
 
 
 def failed(step: str, code: str) -> dict[str, str]:
@@ -115,7 +118,7 @@ def test_broken_base64_is_400(promises: FakePromises, call: Call) -> None:
         "body": "/////w==",
         "isBase64Encoded": True,
     }
-    assert lambda_function.lambda_handler(event, Context())["statusCode"] == 400  # type: ignore[arg-type]
+    assert lambda_function.lambda_handler(event)["statusCode"] == 400
 
 
 # ---------------------------------------------------------------- looking
@@ -354,18 +357,13 @@ def test_server_away_is_503_in_time(call: Call, monkeypatch: pytest.MonkeyPatch)
     import time
 
     away = Promises("http://127.0.0.1:9")
-    monkeypatch.setattr(lambda_function, "promises", away)
-    monkeypatch.setattr(lambda_function, "jobs", Jobs(away))
+    monkeypatch.setattr(lambda_function.app, "promises", away)
     started = time.monotonic()
     status, body, headers = call("POST", "/process-document", JOB)
     assert time.monotonic() - started < 4.5
     assert (status, body["error"]["code"]) == (503, "server_unavailable")
     assert "Retry-After" in headers
     away.close()
-
-
-def test_an_event_that_is_none_of_api_gateways_is_told_so() -> None:
-    assert lambda_function.lambda_handler({"x": 1}, Context())["statusCode"] == 400  # type: ignore[arg-type]
 
 
 def test_importing_the_function_is_quick_and_leaves_the_heavy_things_out() -> None:
@@ -376,35 +374,32 @@ def test_importing_the_function_is_quick_and_leaves_the_heavy_things_out() -> No
     assert said.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(
-    ("event", "missing"),
-    [
-        ([], "requestContext"),
-        ("text", "requestContext"),
-        ({"body": "{}"}, "requestContext"),
-        ({"version": "2.0", "requestContext": {}}, "rawPath, requestContext.http.method"),
-        (
-            {"version": "2.0", "rawPath": "/jobs", "requestContext": {"http": {}}},
-            "requestContext.http.method",
-        ),
-        ({"version": "1.0", "requestContext": {}, "path": "/jobs"}, "httpMethod"),
-    ],
-)
-def test_what_is_no_api_event_is_told_what_is_missing(
-    promises: FakePromises, event: Any, missing: str
-) -> None:
-    answer = lambda_function.lambda_handler(event, Context())
-    error = json.loads(answer["body"])["error"]
-    assert (answer["statusCode"], error["code"]) == (400, "not_an_api_event")
-    assert missing in error["message"]
+def test_the_calls_of_the_seed_are_answered_as_they_are_written(promises: FakePromises) -> None:
+    """No context, no requestContext: a job by its body alone, a status by the path."""
+    answer = lambda_function.lambda_handler({"body": json.dumps({**JOB, "jobId": "job-001"})})
+    assert (answer["statusCode"], json.loads(answer["body"])) == (
+        202,
+        {"status": "accepted", "jobId": "job-001"},
+    )
+    asked = {"httpMethod": "GET", "path": "/status/job-001", "pathParameters": {"jobId": "job-001"}}
+    answer = lambda_function.lambda_handler(asked)
+    assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (200, "accepted")
 
 
-def test_a_hand_written_event_needs_no_more_than_path_and_method(promises: FakePromises) -> None:
-    http = {"method": "GET", "path": "/status/job-1"}
-    event = {"version": "2.0", "rawPath": "/status/job-1", "requestContext": {"http": http}}
-    assert lambda_function.lambda_handler(event, Context())["statusCode"] == 404
-    event = {"path": "/status/job-1", "httpMethod": "GET", "requestContext": {}}
-    assert lambda_function.lambda_handler(event, Context())["statusCode"] == 404
+def test_the_function_by_itself_sends_the_example_job(promises: FakePromises) -> None:
+    answer = lambda_function.lambda_handler(*synthetic(["job-001"]))
+    assert answer["statusCode"] == 202
+    assert "doc/job-001" in promises.records
+
+
+def test_the_routes_are_those_of_the_api_s_description() -> None:
+    described = re.findall(r"^  (/\S+):|^    (get|post|delete|put|patch):", OPENAPI.read_text(), re.MULTILINE)
+    routes, path = [], ""
+    for found, method in described:
+        path = found or path
+        if method:
+            routes.append(f"{method.upper()} {re.sub('{.*?}', '{}', path)}")
+    assert sorted(routes) == sorted(re.sub("{.*?}", "{}", route) for route in lambda_function.app.routes)
 
 
 @pytest.mark.parametrize(("code", "words"), [(500, "cannot do this"), (401, "token"), (403, "token")])
@@ -430,8 +425,7 @@ def test_a_server_that_fails_is_not_quoted(
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Failing)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     failing = Promises(f"http://127.0.0.1:{server.server_address[1]}")
-    monkeypatch.setattr(lambda_function, "promises", failing)
-    monkeypatch.setattr(lambda_function, "jobs", Jobs(failing))
+    monkeypatch.setattr(lambda_function.app, "promises", failing)
     for method, path, body in (("POST", "/process-document", JOB), ("GET", "/status/job-1", None)):
         status, answer, headers = call(method, path, body)
         assert (status, answer["error"]["code"]) == (503, "server_unavailable")

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
+from api.callers import Caller, caller
 from conftest import Call, FakePromises
-
-from callers import Caller, caller
-from contract import Fault, approval_id, failure_text, step_id
 from contract import Job as JobModel
+from contract import approval_id, step_id
+from durable_lambda.faults import Fault, failure_text
 
 JOB: dict[str, Any] = {
     "jobId": "job-1",
