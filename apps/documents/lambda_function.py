@@ -11,16 +11,15 @@ import os
 import sys
 from typing import Any
 
+from api.callers import Caller, caller
+from api.jobs import Jobs
+from api.listing import page
+from contract import Job, NotASourceError, Sources, Verdict
 from durable_lambda.function import Answer
 from durable_lambda.function.api import Api
 from durable_lambda.function.bodies import job_id as checked
 from durable_lambda.function.bodies import wrong_field
 from durable_lambda.function.events import synthetic
-
-from api.callers import Caller, caller
-from api.jobs import Jobs
-from api.listing import page
-from contract import Job, NotASourceError, Sources, Verdict
 
 app = Api()
 sources = Sources.of(os.environ)

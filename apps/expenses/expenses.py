@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from durable_lambda.ids import JOB_ID, child_id, root_id
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from durable_lambda.ids import JOB_ID, child_id, root_id
 
 #: Claims up to this amount need no decision, in cents.
 SMALL = 5_000

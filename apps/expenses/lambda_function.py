@@ -13,7 +13,6 @@ from durable_lambda.function.bodies import job_id as checked
 from durable_lambda.function.events import synthetic
 from durable_lambda.function.promises import args_of
 from durable_lambda.ids import root_id
-
 from expenses import ROUNDS, Claim, Decision, decision_id
 
 app = Api()
@@ -36,7 +35,9 @@ async def status(claim_id: str) -> Answer:
     claim_id = checked(claim_id)
     record = await app.promises.get(root_id(claim_id))
     if record is None:
-        raise Refusal(404, "claim_not_found", f"There is no claim {claim_id}. Claims begin with POST /expenses.")
+        raise Refusal(
+            404, "claim_not_found", f"There is no claim {claim_id}. Claims begin with POST /expenses."
+        )
     if record.state == "pending":
         asked = await _open_round(claim_id)
         waiting = {"status": "awaiting_decision", "round": asked} if asked else {"status": "processing"}

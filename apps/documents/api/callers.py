@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from durable_lambda.function import Refusal
-
 from contract import Job, Verdict
+from durable_lambda.function import Refusal
 
 #: Act for any requester: submit, read, cancel, retry; and see every job in the list.
 ANY = "jobs:any"

@@ -11,14 +11,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from durable_lambda.function import Answer, Refusal
-from durable_lambda.function.promises import Promises, args_of
-from durable_lambda.ids import attempt_of, root_id, try_id
 from resonate.types import PromiseRecord
 
 from api.callers import Caller
 from api.states import PROMISE_STATES, Attempt, described, state_of, summary
 from contract import Job, Resume, Verdict, approval_id, cleanup_id, steps_of
+from durable_lambda.function import Answer, Refusal
+from durable_lambda.function.promises import Promises, args_of
+from durable_lambda.ids import attempt_of, root_id, try_id
 
 _KIND = {"document:kind": "job"}
 #: Whose job it is: the server finds somebody's jobs among all others by it.

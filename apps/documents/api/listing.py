@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from api.states import PROMISE_STATES
 from durable_lambda.function.bodies import wrong_fields
 from durable_lambda.ids import JOB_ID
-
-from api.states import PROMISE_STATES
 
 #: A job's id, or that of one of its later attempts.
 _CURSOR = JOB_ID.rstrip("$") + r"(~\d+)?$"

@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from durable_lambda.faults import failure_of
 from resonate.types import PromiseRecord
 
 from contract import Job, Resume, step_id, steps_of
+from durable_lambda.faults import failure_of
 
 #: Each status of a job, and the state of the promise that has it.
 PROMISE_STATES = {

@@ -6,8 +6,9 @@ import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from durable_lambda.ids import JOB_ID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
+
+from durable_lambda.ids import JOB_ID
 
 JobType = Literal["contract", "invoice", "report"]
 

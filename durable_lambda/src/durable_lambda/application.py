@@ -37,7 +37,7 @@ class Submit:
 
 @dataclass(frozen=True)
 class Application:
-    """`name`: the Lambda function's name. `prefix`: what the ids of all its root promises begin with, `doc/` for instance."""
+    """`name`: the Lambda function's name. `prefix`: what the ids of its root promises begin with, such as `doc/`."""
 
     name: str
     prefix: str
@@ -64,7 +64,11 @@ def application() -> Application:
 
 def _folders() -> Iterable[Path]:
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    named = (os.environ.get(FOLDER_VARIABLE), os.environ.get("LAMBDA_TASK_ROOT"), main and str(Path(main).parent))
+    named = (
+        os.environ.get(FOLDER_VARIABLE),
+        os.environ.get("LAMBDA_TASK_ROOT"),
+        main and str(Path(main).parent),
+    )
     return dict.fromkeys([*(Path(name) for name in named if name), Path.cwd()])
 
 

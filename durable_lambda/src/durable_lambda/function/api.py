@@ -154,4 +154,6 @@ def _error(
 
 
 def _json(status: int, value: dict[str, Any], headers: dict[str, str]) -> Response[str]:
-    return Response(int(status), content_type="application/json", body=json.dumps(value), headers=dict(headers))
+    return Response(
+        int(status), content_type="application/json", body=json.dumps(value), headers=dict(headers)
+    )

@@ -111,7 +111,11 @@ class Resonate:
                 "auth=(user, password) is not supported: the server takes tokens. Set RESONATE_TOKEN, or "
                 "RESONATE_TOKEN_FILE to a file that holds the token."
             )
-        url = address(host, store_port or os.environ.get("RESONATE_STORE_PORT")) if host else server_url(os.environ)
+        url = (
+            address(host, store_port or os.environ.get("RESONATE_STORE_PORT"))
+            if host
+            else server_url(os.environ)
+        )
         return cls(url, server_token(os.environ))
 
     def options(
@@ -133,8 +137,10 @@ class Resonate:
         """
         for name, value in (("encoder", encoder), ("idempotency_key", idempotency_key)):
             if value is not None:
-                raise TypeError(f"options({name}=…) is not supported: leave it out. The promise's id is the key.")
-        given = {"tags": tags, "target": target, "timeout": timeout, "version": version}
+                raise TypeError(
+                    f"options({name}=…) is not supported: leave it out. The promise's id is the key."
+                )
+        given: dict[str, Any] = {"tags": tags, "target": target, "timeout": timeout, "version": version}
         changed = copy.copy(self)
         changed._options = replace(self._options, **{k: v for k, v in given.items() if v is not None})
         return changed

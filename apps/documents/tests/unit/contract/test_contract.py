@@ -1,6 +1,7 @@
 """The contract: what a job is, its steps in order, and the ids of their promises."""
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from contract import FAULTS, Job, Verdict, approval_id, step_id, steps_of
 from durable_lambda.ids import JOB_ID, root_id
 
-JOB = {
+JOB: dict[str, Any] = {
     "jobId": "job-1",
     "documentUrl": "s3://documents/a.pdf",
     "requesterId": "someone@example.com",

@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import lambda_function
 import pytest
+from resonate.types import PromiseRecord
+
+import lambda_function
 from contract import Job, step_id
 from durable_lambda.function.testing import PromisesInMemory, event_of
-from resonate.types import PromiseRecord
 
 
 class FakePromises(PromisesInMemory):
@@ -32,6 +33,11 @@ class FakePromises(PromisesInMemory):
         self.settle(step_id(Job(**job), name), state, value)
 
 
+def function_of(record: PromiseRecord) -> str:
+    """The function that a promise is for."""
+    return str((record.param.data or {})["func"])
+
+
 @pytest.fixture
 def promises(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePromises]:
     fake = FakePromises()
@@ -48,7 +54,12 @@ def call(request: pytest.FixtureRequest) -> Call:
     """Calls the function with an event of either payload version: status, body, headers."""
 
     def made(
-        method: str, path: str, body: Any = None, *, content_type: str | None = "application/json", **more: Any
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        content_type: str | None = "application/json",
+        **more: Any,
     ) -> tuple[int, dict[str, Any], dict[str, Any]]:
         headers = {"content-type": content_type} if content_type else {}
         event = event_of(request.param, method, path, body, headers=headers, **more)

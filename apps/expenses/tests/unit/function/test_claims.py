@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import lambda_function
 import pytest
+
+import lambda_function
 from durable_lambda.faults import Fault, failure_text
 from durable_lambda.function.events import synthetic
+from durable_lambda.function.promises import args_of
 from durable_lambda.function.testing import PromisesInMemory, event_of
 from expenses import ROUNDS, decision_id
 
@@ -33,13 +35,15 @@ def test_a_claim_is_accepted_with_its_promise_and_the_same_again_is_the_same(
 ) -> None:
     for _ in range(2):
         assert call(version, "POST", "/expenses", CLAIM) == (202, {"status": "accepted", "claimId": "c-1"})
-    assert promises.records["expense/c-1"].param.data["args"] == [CLAIM]
+    assert args_of(promises.records["expense/c-1"]) == [CLAIM]
     status, body = call(version, "POST", "/expenses", {**CLAIM, "cents": 1})
     assert (status, body["error"]["code"]) == (409, "claim_conflict")
 
 
 def test_wrong_fields_are_named(version: str, promises: PromisesInMemory) -> None:
-    status, body = call(version, "POST", "/expenses", {**CLAIM, "claimId": "a b", "cents": 0, "currency": "euro"})
+    status, body = call(
+        version, "POST", "/expenses", {**CLAIM, "claimId": "a b", "cents": 0, "currency": "euro"}
+    )
     assert status == 400
     fields = {field["field"]: field["message"] for field in body["error"]["fields"]}
     assert fields["claimId"] == "must be 1 to 128 letters, digits or . _ -, beginning with a letter or digit"
@@ -78,5 +82,7 @@ def test_paid_and_refused(version: str, promises: PromisesInMemory) -> None:
 
 def test_the_example_and_a_body_alone_are_claims(version: str, promises: PromisesInMemory) -> None:
     assert lambda_function.lambda_handler(*synthetic(["c-7"]))["statusCode"] == 202
-    assert lambda_function.lambda_handler({"body": json.dumps({**CLAIM, "claimId": "c-8"})})["statusCode"] == 202
+    assert (
+        lambda_function.lambda_handler({"body": json.dumps({**CLAIM, "claimId": "c-8"})})["statusCode"] == 202
+    )
     assert promises.records.keys() == {"expense/c-7", "expense/c-8"}
