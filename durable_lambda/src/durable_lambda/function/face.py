@@ -29,6 +29,7 @@ know, and no `idempotency_key`, which the server no longer has.
 
 from __future__ import annotations
 
+import atexit
 import copy
 import os
 import time
@@ -84,6 +85,7 @@ class Resonate:
         # A thread of its own: a caller may have an event loop running, or several threads.
         self._line = ThreadPoolExecutor(max_workers=1, thread_name_prefix="resonate")
         self._options = _Options()
+        atexit.register(self._promises.close)
 
     @classmethod
     def remote(
