@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from durable_lambda.function import Answer, Refusal
@@ -35,7 +37,7 @@ def api(pyproject: Callable[[str], Any]) -> Iterator[Api]:
             "away": ServerAwayError("The server is away."),
             "fails": ServerFailsError("The server cannot."),
             "bug": KeyError("a secret of ours"),
-        }[letter_id]
+        }.get(letter_id) or Refusal(404, "letter_not_found", "There is no such letter.")
 
     @app.delete("/letters/<letter_id>")
     async def remove(letter_id: str) -> Answer:
@@ -117,6 +119,63 @@ def test_what_is_no_event_is_refused_with_a_sentence(api: Api, event: Any) -> No
     status, body, _ = told(api.handle(event))
     assert (status, body["error"]["code"]) == (400, "not_an_api_event")
     assert body["error"]["message"].endswith(".")
+
+
+NAMES = [
+    "version",
+    "httpMethod",
+    "path",
+    "rawPath",
+    "headers",
+    "queryStringParameters",
+    "body",
+    "isBase64Encoded",
+]
+NAMES += [
+    "requestContext",
+    "http",
+    "method",
+    "stage",
+    "authorizer",
+    "multiValueHeaders",
+    "cookies",
+    "content-type",
+]
+WORDS = [
+    "2.0",
+    "1.0",
+    "GET",
+    "POST",
+    "DELETE",
+    "/letters",
+    "/letters/l-1",
+    "/p/letters",
+    "p",
+    "eA==",
+    "é",
+    "{}",
+]
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.sampled_from(WORDS)
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(values | st.dictionaries(st.sampled_from(NAMES), values, min_size=2))
+def test_no_event_whatever_is_in_it_breaks_the_function(api: Api, event: Any) -> None:
+    status, body, _ = told(api.handle(event))
+    assert status in (200, 202, 400, 404, 415), body
+    assert status < 400 or body["error"]["message"]
 
 
 def test_a_handler_has_what_is_left_of_the_invocation(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,8 @@ def test_what_is_missing_is_filled_in(event: Any, expected: tuple[str, str, str]
         ),
         ({"path": "/a", "headers": "x: y"}, "headers is text"),
         ({"path": "/a", "headers": {"x": ["y"]}}, "headers.x is a list"),
+        ({"path": "/a", "multiValueHeaders": False}, "multiValueHeaders is false"),
+        ({"path": "/a", "multiValueHeaders": {"x": "y"}}, "multiValueHeaders.x is not a list of texts"),
         ({"path": "/a", "queryStringParameters": [1]}, "queryStringParameters is a list"),
     ],
 )

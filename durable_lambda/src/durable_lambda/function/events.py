@@ -59,6 +59,8 @@ def complete(event: Any, submit: Submit | None) -> dict[str, Any]:
             "stage": stage if isinstance(stage, str) and path.startswith(f"/{stage}/") else "$default",
         },
     }
+    for name in ("multiValueHeaders", "multiValueQueryStringParameters"):
+        _check_lists(event, name, submit)
     if not two:
         return {**whole, "httpMethod": method, "path": path}
     whole["requestContext"]["http"] = {**http, "method": method, "path": path}
@@ -143,6 +145,12 @@ def _texts(event: Mapping[str, Any], name: str, submit: Submit | None) -> dict[s
         if value is not None:
             texts[key] = value if isinstance(value, str) else json.dumps(value)
     return texts
+
+
+def _check_lists(event: Mapping[str, Any], name: str, submit: Submit | None) -> None:
+    for key, value in _object(event, name, submit).items():
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise _refused(f"{name}.{key} is not a list of texts.", submit)
 
 
 def _kind(value: Any) -> str:

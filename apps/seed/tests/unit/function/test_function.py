@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import lambda_function
 import pytest
+
+import lambda_function
 from durable_lambda.function.promises import args_of
 from durable_lambda.function.testing import PromisesInMemory, event_of
 

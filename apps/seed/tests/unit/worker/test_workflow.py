@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import worker
 from resonate.error import ApplicationError
 from resonate.resonate import Resonate
 from resonate.retry import Never
+
+import worker
 
 LETTER = (Path(__file__).parents[3] / "samples/documents/letter.txt").read_bytes()
 JOB = {"jobId": "job-1", "documentUrl": "s3://documents/a%20letter.txt", "requesterId": "you"}
