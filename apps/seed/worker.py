@@ -19,6 +19,8 @@ from resonate.resonate import Resonate
 from resonate.retry import Exponential
 
 RESULTS = f"s3://{os.environ.get('RESULTS_BUCKET', 'results')}"
+#: How long the analysis takes at least, in seconds: time to look at a job, and to kill its worker.
+ANALYZE_SECONDS = float(os.environ.get("ANALYZE_SECONDS") or 0)
 
 
 async def process_document(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
@@ -40,6 +42,7 @@ async def download(ctx: Context, job: dict[str, Any]) -> str:
 
 
 async def analyze(ctx: Context, copied: str) -> dict[str, Any]:
+    await asyncio.sleep(ANALYZE_SECONDS)
     words = re.findall(r"\w+", (await s3(copied)).decode(errors="replace").lower())
     return {"words": len(words), "frequent": [word for word, _ in Counter(words).most_common(5)]}
 
