@@ -1,8 +1,7 @@
-"""The Lambda function: accepts document jobs durably, and answers for them. It does no work itself.
+"""The Lambda function: records document jobs durably, and answers for them. It does no work itself.
 
-`POST /process-document` records the job as a durable promise and answers 202 once that exists; a worker runs
-it. Everything else reads or settles promises. What is deployed to AWS is this file, its neighbours and their
-dependencies. `python lambda_function.py job-001` sends it a synthetic event, as a first smoke test.
+`POST /process-document` records the job as a durable promise and answers 202 once that promise exists; a worker runs it.
+Every other call reads or settles promises. `python lambda_function.py job-001` submits an example, as a first try.
 """
 
 from __future__ import annotations
@@ -10,96 +9,73 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aws_lambda_powertools import Logger
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.api_gateway import Router
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
-import events
-from callers import Caller, caller
+from api.callers import Caller, caller
+from api.jobs import Jobs
+from api.listing import page
 from contract import Job, NotASourceError, Sources, Verdict
-from jobs import Answer, Jobs
-from promises import connect
+from durable_lambda.function import Answer
+from durable_lambda.function.api import Api
+from durable_lambda.function.bodies import job_id as checked
+from durable_lambda.function.bodies import wrong_field
+from durable_lambda.function.events import synthetic
 
-logger = Logger(service="document-processor")
-router = Router()  # type: ignore[no-untyped-call]
-http_api, rest_api = APIGatewayHttpResolver(), APIGatewayRestResolver()
-promises = connect()
-jobs = Jobs(promises)
+app = Api()
 sources = Sources.of(os.environ)
 
 
-def answer(work: Callable[[], Awaitable[Answer]]) -> Response[str]:
-    """Do the work within what is left of this invocation, and say what came of it."""
-    return events.response(promises.call(lambda _: work(), events.remaining_seconds(router.lambda_context)))
+def jobs() -> Jobs:
+    """The calls on this application's jobs."""
+    return Jobs(app.promises)
 
 
 def who() -> Caller | None:
-    """The holder of the token that the request came with; None where none is asked for."""
-    return caller(router.current_event.raw_event)
+    """The holder of the token that the request came with; None where no token is asked for."""
+    return caller(app.event)
 
 
-@router.post("/process-document")
-def process_document() -> Response[str]:
-    job = events.body(router.current_event, Job)
-    logger.append_keys(job=job.jobId)
+@app.post("/process-document")
+async def process_document() -> Answer:
+    job = app.body(Job)
+    app.logger.append_keys(job=job.jobId)
     try:
         sources.check(job.documentUrl)
     except NotASourceError as error:
-        raise events.wrong_field("documentUrl", str(error)) from None
-    return answer(lambda: jobs.submit(job, who()))
+        raise wrong_field("documentUrl", str(error)) from None
+    return await jobs().submit(job, who())
 
 
-@router.get("/status/<job_id>")
-def status(job_id: str) -> Response[str]:
-    job_id = events.job_id(job_id)
-    return answer(lambda: jobs.status(job_id, who()))
+@app.get("/status/<job_id>")
+async def status(job_id: str) -> Answer:
+    return await jobs().status(checked(job_id), who())
 
 
-@router.post("/approve/<job_id>")
-def approve(job_id: str) -> Response[str]:
-    job_id, verdict = events.job_id(job_id), events.body(router.current_event, Verdict)
-    return answer(lambda: jobs.approve(job_id, verdict, who()))
+@app.post("/approve/<job_id>")
+async def approve(job_id: str) -> Answer:
+    return await jobs().approve(checked(job_id), app.body(Verdict), who())
 
 
-@router.delete("/jobs/<job_id>")
-def cancel(job_id: str) -> Response[str]:
-    job_id = events.job_id(job_id)
-    return answer(lambda: jobs.cancel(job_id, who()))
+@app.delete("/jobs/<job_id>")
+async def cancel(job_id: str) -> Answer:
+    return await jobs().cancel(checked(job_id), who())
 
 
-@router.post("/jobs/<job_id>/retry")
-def retry(job_id: str) -> Response[str]:
-    job_id = events.job_id(job_id)
-    return answer(lambda: jobs.retry(job_id, who()))
+@app.post("/jobs/<job_id>/retry")
+async def retry(job_id: str) -> Answer:
+    return await jobs().retry(checked(job_id), who())
 
 
-@router.get("/jobs")
-def list_jobs() -> Response[str]:
-    state, limit, cursor = events.page(router.current_event)
-    return answer(lambda: jobs.listed(state, limit, cursor, who()))
+@app.get("/jobs")
+async def list_jobs() -> Answer:
+    return await jobs().listed(*page(app.query), who())
 
 
-for app in (http_api, rest_api):
-    app.include_router(router)
-    app.exception_handler(Exception)(events.explained(logger))
-    app.not_found(events.unknown_route)
-
-
-@logger.inject_lambda_context(clear_state=True)
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one API Gateway event, payload 2.0 or 1.0."""
-    try:
-        event = events.complete(event)
-    except events.InvalidError as error:
-        return events.refused(error)
-    app = http_api if events.is_http_api(event) else rest_api
-    return app.resolve(event, context)
+def lambda_handler(event: Any, context: Any = None) -> dict[str, Any]:
+    """Answer one event of API Gateway, payload 2.0 or 1.0."""
+    return app.handle(event, context)
 
 
 if __name__ == "__main__":
-    print(json.dumps(lambda_handler(*events.synthetic(sys.argv[1:])), indent=2))  # noqa: T201
-    promises.close()
+    print(json.dumps(lambda_handler(*synthetic(sys.argv[1:])), indent=2))  # noqa: T201
+    app.promises.close()

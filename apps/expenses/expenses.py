@@ -1,7 +1,4 @@
-"""The contract of the expense workflow: what a claim is, and the ids of its promises. In both images.
-
-Copied to `images/contract/contract/expenses.py`.
-"""
+"""The contract of the expense workflow, in both halves: what a claim is, and the id of the promise of a decision."""
 
 from __future__ import annotations
 
@@ -9,11 +6,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from contract import JOB_ID
+from durable_lambda.ids import JOB_ID, child_id, root_id
 
 #: Claims up to this amount need no decision, in cents.
 SMALL = 5_000
-#: How often somebody is asked, before silence is a no.
+#: How often somebody is asked; no answer after that is a no.
 ROUNDS = 3
 
 
@@ -29,7 +26,7 @@ class Claim(BaseModel):
     purpose: Annotated[str, Field(min_length=1, max_length=500)]
 
     @property
-    def jobId(self) -> str:  # noqa: N802 - what steps and logs call it
+    def jobId(self) -> str:  # noqa: N802 - the library's word, in steps and logs
         return self.claimId
 
 
@@ -42,14 +39,9 @@ class Decision(BaseModel):
     by: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-def root_id(claim_id: str) -> str:
-    """The claim's own promise."""
-    return f"expense/{claim_id}"
-
-
 def decision_id(claim_id: str, round_: int) -> str:
     """The promise that a decision resolves, in the round `round_` (from 1).
 
     Children are counted in the order in which the workflow makes them: in each round a step that asks, then this.
     """
-    return f"{root_id(claim_id)}:{2 * round_}"
+    return child_id(root_id(claim_id), 2 * round_)

@@ -1,90 +1,67 @@
-"""The Lambda function of the expense workflow: records claims, takes decisions, says where a claim is.
-
-Copied to `images/lambda/lambda_function.py`; its neighbours there (events, jobs, promises) stay as they are.
-"""
+"""The Lambda function of the expense workflow: records claims, takes decisions, says where a claim is."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable
+import json
+import sys
 from typing import Any
 
-from aws_lambda_powertools import Logger
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
-from aws_lambda_powertools.utilities.typing import LambdaContext
+from durable_lambda.faults import failure_of
+from durable_lambda.function import Answer, Refusal
+from durable_lambda.function.api import Api
+from durable_lambda.function.bodies import job_id as checked
+from durable_lambda.function.events import synthetic
+from durable_lambda.function.promises import args_of
+from durable_lambda.ids import root_id
+from expenses import ROUNDS, Claim, Decision, decision_id
 
-import events
-from contract import failure_of
-from contract.expenses import ROUNDS, Claim, Decision, decision_id, root_id
-from jobs import Answer, Refusal, args_of
-from promises import connect
-
-#: A claim's deadline in milliseconds: ten years, far enough to be none. The SDK's own default is a day.
-DEADLINE = 3650 * 24 * 3600 * 1000
-
-logger = Logger(service="expenses")
-app = APIGatewayHttpResolver()
-promises = connect()
-
-
-def answer(work: Callable[[], Awaitable[Answer]]) -> Response[str]:
-    """Do the work within what is left of this invocation, and say what came of it."""
-    return events.response(promises.call(lambda _: work(), events.remaining_seconds(app.lambda_context)))
+app = Api()
 
 
 @app.post("/expenses")
-def submit() -> Response[str]:
-    claim = events.body(app.current_event, Claim)
-
-    async def work() -> Answer:
-        args = [claim.model_dump()]
-        deadline = int(time.time() * 1000) + DEADLINE
-        record = await promises.start(root_id(claim.claimId), "reimburse", args, timeout_at=deadline, tags={})
-        if args_of(record) != args:
-            raise Refusal(409, "claim_conflict", f"Claim {claim.claimId} exists, and is another one.")
-        return Answer(202, {"status": "accepted", "claimId": claim.claimId}, retry_after=1)
-
-    return answer(work)
+async def submit() -> Answer:
+    claim = app.body(Claim)
+    args = [claim.model_dump()]
+    record = await app.promises.start(root_id(claim.claimId), "reimburse", args)
+    if args_of(record) != args:
+        raise Refusal(
+            409, "claim_conflict", f"Claim {claim.claimId} exists and is another one. Use a new claimId."
+        )
+    return Answer(202, {"status": "accepted", "claimId": claim.claimId}, retry_after=1)
 
 
 @app.get("/expenses/<claim_id>")
-def status(claim_id: str) -> Response[str]:
-    claim_id = events.job_id(claim_id)
-
-    async def work() -> Answer:
-        record = await promises.get(root_id(claim_id))
-        if record is None:
-            raise Refusal(404, "claim_not_found", f"There is no claim {claim_id}.")
-        if record.state == "pending":
-            asked = await _open_round(claim_id)
-            waiting = {"status": "awaiting_decision", "round": asked} if asked else {"status": "processing"}
-            return Answer(200, {"claimId": claim_id, **waiting}, retry_after=60 if asked else 1)
-        if record.state == "resolved":
-            return Answer(200, {"claimId": claim_id, "status": "paid", "result": record.value.data})
-        error = failure_of(record.value.data).model_dump()
-        return Answer(200, {"claimId": claim_id, "status": "refused", "error": error})
-
-    return answer(work)
+async def status(claim_id: str) -> Answer:
+    claim_id = checked(claim_id)
+    record = await app.promises.get(root_id(claim_id))
+    if record is None:
+        raise Refusal(
+            404, "claim_not_found", f"There is no claim {claim_id}. Claims begin with POST /expenses."
+        )
+    if record.state == "pending":
+        asked = await _open_round(claim_id)
+        waiting = {"status": "awaiting_decision", "round": asked} if asked else {"status": "processing"}
+        return Answer(200, {"claimId": claim_id, **waiting}, retry_after=60 if asked else 1)
+    if record.state == "resolved":
+        return Answer(200, {"claimId": claim_id, "status": "paid", "result": record.value.data})
+    error = failure_of(record.value.data).model_dump()
+    return Answer(200, {"claimId": claim_id, "status": "refused", "error": error})
 
 
 @app.post("/expenses/<claim_id>/decision")
-def decide(claim_id: str) -> Response[str]:
-    claim_id, decision = events.job_id(claim_id), events.body(app.current_event, Decision)
-
-    async def work() -> Answer:
-        asked = await _open_round(claim_id)
-        if asked is None:
-            raise Refusal(409, "nothing_to_decide", f"Claim {claim_id} does not wait for a decision.")
-        await promises.resolve(decision_id(claim_id, asked), decision.model_dump())
-        return Answer(200, {"claimId": claim_id, **decision.model_dump()})
-
-    return answer(work)
+async def decide(claim_id: str) -> Answer:
+    claim_id, decision = checked(claim_id), app.body(Decision)
+    asked = await _open_round(claim_id)
+    if asked is None:
+        raise Refusal(409, "nothing_to_decide", f"Claim {claim_id} does not wait for a decision.")
+    await app.promises.resolve(decision_id(claim_id, asked), decision.model_dump())
+    return Answer(200, {"claimId": claim_id, **decision.model_dump()})
 
 
 async def _open_round(claim_id: str) -> int | None:
     """The round whose decision is waited for."""
     for round_ in range(1, ROUNDS + 1):
-        found = await promises.get(decision_id(claim_id, round_))
+        found = await app.promises.get(decision_id(claim_id, round_))
         if found is None:
             return None
         if found.state == "pending":
@@ -92,10 +69,11 @@ async def _open_round(claim_id: str) -> int | None:
     return None
 
 
-app.exception_handler(Exception)(events.explained(logger))
+def lambda_handler(event: Any, context: Any = None) -> dict[str, Any]:
+    """Answer one event of API Gateway, payload 2.0 or 1.0."""
+    return app.handle(event, context)
 
 
-@logger.inject_lambda_context(clear_state=True)
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one API Gateway event, payload 2.0."""
-    return app.resolve(event, context)
+if __name__ == "__main__":
+    print(json.dumps(lambda_handler(*synthetic(sys.argv[1:])), indent=2))  # noqa: T201
+    app.promises.close()

@@ -1,4 +1,4 @@
-"""The SDK turns no value into code: what a promise holds is text, in the function's image and in the worker's."""
+"""The SDK turns no value into code: what a promise holds is text, in the function and in the worker."""
 
 import base64
 import inspect
@@ -19,7 +19,7 @@ from resonate.error import ApplicationError
 from resonate.resonate import Resonate
 from resonate.types import PromiseRecord, Value
 
-from contract import OtherSdkError, check_version
+from durable_lambda.sdk import OtherSdkError, check_version
 
 CODEC = Codec(NoopEncryptor())
 
@@ -79,7 +79,7 @@ def test_what_is_written_is_text_alone() -> None:
 async def test_a_workflow_that_awaits_a_hostile_value_runs_none_of_it(
     trace: Path, hostile: dict[str, str]
 ) -> None:
-    """All the way through the SDK, against its own server in memory: a child, a promise from outside, the root."""
+    """Through the whole SDK, against its own server in memory: a child, a promise from outside, the root."""
     resonate = Resonate(env={})
 
     async def flow(ctx: Context) -> str:
@@ -104,19 +104,33 @@ async def test_a_workflow_that_awaits_a_hostile_value_runs_none_of_it(
     assert not trace.exists()  # noqa: ASYNC240
 
 
-#: The modules of this image that make a client, and what is run in it by hand.
-ENTRIES = ["lambda_function", "promises"] if Path("/var/task").is_dir() else ["worker", "open_jobs"]
-
-
-@pytest.mark.parametrize("module", ENTRIES)
-def test_whichever_module_is_loaded_first_has_no_pickle_in_the_sdk(module: str) -> None:
+@pytest.mark.parametrize(
+    "module", ["durable_lambda", "durable_lambda.ids", "durable_lambda.function.promises"]
+)
+def test_whichever_module_is_imported_first_the_sdk_has_no_pickle(module: str) -> None:
     look = f"import {module}; from resonate import codec; print(codec.pickle.__name__)"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "_NoPickle"
 
 
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        (
+            "import durable_lambda",
+            ["aws_lambda_powertools", "boto3", "pydantic_settings", "resonate.resonate"],
+        ),
+        ("from durable_lambda import Resonate", ["aws_lambda_powertools", "boto3", "pydantic_settings"]),
+    ],
+)
+def test_the_base_imports_nothing_of_the_extras(code: str, absent: list[str]) -> None:
+    look = f"{code}; import sys; print([name for name in {absent} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_codec_is_the_only_place_where_the_sdk_pickles() -> None:
-    """What is taken away is one name in one module: were there another, this would say so."""
+    """One name in one module is taken away. This fails if the SDK pickles anywhere else."""
     home = Path(inspect.getfile(codec)).parent
     users = [path.relative_to(home) for path in home.rglob("*.py") if "import pickle" in path.read_text()]
     assert users == [Path("codec.py")]

@@ -1,7 +1,7 @@
-"""Who calls, as the token says, and what is theirs: docs/workflow.md has the rules, docs/decisions/0074 the reasons.
+"""Who calls, by the claims of the request's token, and what they may do: docs/workflow.md has the rules.
 
-API Gateway has checked the token and passes its claims on. Where nobody asked for one (AUTH=off, an invocation that IAM
-let in), there is no caller, and nothing here refuses anything.
+API Gateway has checked the token and passes its claims on. Where no token was asked for (AUTH=off, or an invocation that
+IAM allowed) there is no caller, and nothing is refused here.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract import Job, Verdict
+from durable_lambda.function import Refusal
 
 #: Act for any requester: submit, read, cancel, retry; and see every job in the list.
 ANY = "jobs:any"
@@ -17,18 +18,16 @@ ANY = "jobs:any"
 APPROVE = "jobs:approve"
 
 
-class ForbiddenError(Exception):
+class ForbiddenError(Refusal):
     """The token does not allow it: 403, with a code and what would help."""
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(code, message)
-        self.code = code
-        self.message = message
+        super().__init__(403, code, message)
 
 
 @dataclass(frozen=True)
 class Caller:
-    """The holder of a token: the claim `sub`, empty if there is none, and every scope that was granted."""
+    """The holder of a token: the claim `sub` (empty if the token has none), and every scope that was granted."""
 
     subject: str
     scopes: frozenset[str]
@@ -38,7 +37,7 @@ class Caller:
         return ANY in self.scopes or job.requesterId == self.subject
 
     def sees(self, job: Job) -> bool:
-        """Whether the job may be read. Who approves must see what is asked."""
+        """Whether the caller may read the job. Whoever approves it must be able to read it."""
         return self.owns(job) or (APPROVE in self.scopes and job.requiresApproval)
 
     @property
@@ -79,7 +78,7 @@ class Caller:
 
 
 def caller(event: dict[str, Any]) -> Caller | None:
-    """The holder of the token in an event of API Gateway's; None where no JWT authorizer spoke.
+    """The holder of the token in an event of API Gateway; None if no JWT authorizer checked one.
 
     Payload 2.0 has the claims in `authorizer.jwt.claims`, 1.0 in `authorizer.claims`.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
@@ -91,9 +90,9 @@ def caller(event: dict[str, Any]) -> Caller | None:
     claims = token.get("claims")
     if not isinstance(claims, dict):
         return None
-    # `scopes` beside the claims are only those that the route asked for; the claim has all of them.
+    # `scopes` beside the claims has only the scopes that the route asked for; the claim has all of them.
     granted = claims.get("scope") or claims.get("scp") or ""
     if isinstance(granted, list):
         granted = " ".join(map(str, granted))
-    # API Gateway passes a list on as one text: [a b]
+    # API Gateway passes a list on as one text: "[a b]".
     return Caller(str(claims.get("sub") or ""), frozenset(str(granted).strip("[]").replace(",", " ").split()))

@@ -1,8 +1,7 @@
-"""What can be done with a job: submit, look, approve, cancel, retry, list. Each is one bounded talk to the
-server.
+"""What can be done with a job: submit, look, approve, cancel, retry, list.
 
-Functions here know the contract and the promises, and nothing of HTTP but the code that an :class:`Answer` or
-a :class:`Refusal` carries.
+The functions here know the contract and the promises. Of HTTP they know the status code in an :class:`Answer` or a
+:class:`Refusal`, and nothing else.
 """
 
 from __future__ import annotations
@@ -14,22 +13,13 @@ from typing import Any
 
 from resonate.types import PromiseRecord
 
-from callers import Caller
-from contract import (
-    Job,
-    Resume,
-    Verdict,
-    approval_id,
-    attempt_of,
-    cleanup_id,
-    root_id,
-    steps_of,
-)
-from promises import Promises
-from states import Attempt, described, state_of, summary
+from api.callers import Caller
+from api.states import PROMISE_STATES, Attempt, described, state_of, summary
+from contract import Job, Resume, Verdict, approval_id, cleanup_id, steps_of
+from durable_lambda.function import Answer, Refusal
+from durable_lambda.function.promises import Promises, args_of
+from durable_lambda.ids import attempt_of, root_id, try_id
 
-#: A job's deadline in milliseconds: ten years, far enough to be none. The SDK's own default is a day.
-_DEADLINE_MS = 3650 * 24 * 3600 * 1000
 _KIND = {"document:kind": "job"}
 #: Whose job it is: the server finds somebody's jobs among all others by it.
 _REQUESTER = "document:requester"
@@ -39,33 +29,13 @@ MAX_ATTEMPTS = 20
 _MOST_PAGES = 10
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a call is answered with."""
-
-    status: int
-    body: dict[str, Any]
-    #: Seconds after which asking again makes sense.
-    retry_after: int | None = None
-
-
-class Refusal(Exception):
-    """The call cannot be done; `status` is its HTTP status, `job_status` that of the job where this is why."""
-
-    def __init__(self, status: int, code: str, message: str, job_status: str | None = None) -> None:
-        super().__init__(code, message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.job_status = job_status
-
-
 @dataclass
 class Jobs:
-    """The calls, each to be run by :meth:`promises.Promises.call`.
+    """The calls; each is run by :meth:`~durable_lambda.function.promises.Promises.call`.
 
-    `who` is the holder of a token; None: nobody was asked for one. A job that the caller may not see is answered as one
-    that does not exist. Raises ForbiddenError where the caller may know of it and still may not do this.
+    `who` is the holder of the request's token, None if no token was asked for. A job that the caller may not see is
+    answered like one that does not exist. A caller who may see a job and still may not do this gets a
+    :class:`~api.callers.ForbiddenError`.
     """
 
     promises: Promises
@@ -135,13 +105,12 @@ class Jobs:
             why = "already" if state == "cancelled" else "over"
             text = f"Job {job_id} is {why} {state}" if why == "already" else f"Job {job_id} is {state}"
             raise Refusal(409, "job_over", f"{text}; there is nothing to cancel.", state)
-        # The clean-up is recorded first, and begins by cancelling as well: a crash of ours between the two must not
-        # leave a job half cancelled. Whichever of them is first, a job that ended before it keeps what it stored.
+        # The clean-up is recorded first, and begins by cancelling the job as well: if this function crashes between the
+        # two, the job is cancelled all the same. A job that has ended before that keeps what it stored.
         await self.promises.start(
             cleanup_id(job_id, attempt.number),
             "clean_up_cancelled",
             [attempt.job.model_dump(), attempt.number],
-            timeout_at=_deadline(),
             tags={"document:kind": "clean-up"},
         )
         attempt.record = await self.promises.cancel(record.id, {"reason": "cancelled by request"})
@@ -176,15 +145,7 @@ class Jobs:
         A page is shorter than `limit` where it is the last, or where so much had to be skipped that the call would
         take long; the cursor says which. As AWS's lists do: the end is where there is no cursor.
         """
-        wanted = {
-            None: None,
-            "accepted": "pending",
-            "processing": "pending",
-            "awaiting_approval": "pending",
-            "done": "resolved",
-            "failed": "rejected",
-            "cancelled": "rejected_canceled",
-        }[state]
+        wanted = state and PROMISE_STATES[state]
         tags = self.tags | ({_REQUESTER: who.subject} if who is not None and who.sees_own_only else {})
         jobs: list[dict[str, Any]] = []
         after = cursor and root_id(cursor)
@@ -251,7 +212,7 @@ class Jobs:
         """The tries of a step that is under way: few, so they are read until there are no more."""
         found: list[PromiseRecord] = []
         for number in range(1, 100):
-            record = await self.promises.get(f"{step_promise}.{2 * number - 1}")
+            record = await self.promises.get(try_id(step_promise, number))
             if record is None:
                 break
             found.append(record)
@@ -264,7 +225,6 @@ class Jobs:
             promise_id,
             "process_document",
             args,
-            timeout_at=_deadline(),
             tags={**self.tags, "document:type": job.type, _REQUESTER: job.requesterId},
         )
 
@@ -289,25 +249,13 @@ def _resume(attempt: Attempt) -> Resume:
     return Resume(attempt=attempt.number + 1, first=last, checkpoints=checkpoints, promises=promises)
 
 
-def args_of(record: PromiseRecord) -> list[Any]:
-    """The arguments that a root promise carries for the workflow."""
-    found: list[Any] = (record.param.data or {})["args"]
-    return found
-
-
 def _resume_in(record: PromiseRecord) -> Resume | None:
     args = args_of(record)
     return Resume.model_validate(args[1]) if len(args) > 1 else None
 
 
-def _deadline() -> int:
-    return int(time.time() * 1000) + _DEADLINE_MS
-
-
 def _ask_again(state: str, record: PromiseRecord) -> int | None:
-    """Seconds until it makes sense to ask again: the older the job, the longer; a person takes a minute at
-    least.
-    """
+    """Seconds until it makes sense to ask again: the older the job, the longer. A person takes at least a minute."""
     if state in ("done", "failed", "cancelled"):
         return None
     if state == "awaiting_approval":

@@ -1,4 +1,4 @@
-"""What a job's promises say, in the words of the API."""
+"""The status of a job and of its steps, read from its promises, in the words of the API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ from typing import Any
 
 from resonate.types import PromiseRecord
 
-from contract import Job, Resume, failure_of, step_id, steps_of
+from contract import Job, Resume, step_id, steps_of
+from durable_lambda.faults import failure_of
+
+#: Each status of a job, and the state of the promise that has it.
+PROMISE_STATES = {
+    "accepted": "pending",
+    "processing": "pending",
+    "awaiting_approval": "pending",
+    "done": "resolved",
+    "failed": "rejected",
+    "cancelled": "rejected_canceled",
+}
 
 
 @dataclass
@@ -41,7 +52,7 @@ class Attempt:
 
 
 def state_of(attempt: Attempt) -> str:
-    """The job's status: `accepted`, `processing`, `awaiting_approval`, `done`, `failed` or `cancelled`."""
+    """The job's status: one of :data:`PROMISE_STATES`."""
     match attempt.record.state:
         case "resolved":
             return "done"
@@ -71,7 +82,7 @@ def described(attempt: Attempt) -> dict[str, Any]:
         body["result"] = record.value.data
     elif state == "failed":
         if record.state == "rejected_timedout":
-            # Its steps go over theirs with it; the last one that had begun is where it stood.
+            # Its steps' deadlines pass at the same time; the last step that had begun is the one it was in.
             last = next((name for name in reversed(steps_of(attempt.job)) if name in attempt.steps), "")
             body["error"] = {"step": last, "code": "timed_out", "message": "The job went over its deadline."}
         else:

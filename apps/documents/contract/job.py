@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from durable_lambda.ids import JOB_ID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
+
+from durable_lambda.ids import JOB_ID
 
 JobType = Literal["contract", "invoice", "report"]
 
 #: A token's subject must fit: Auth0's and others' are of the form `auth0|…`. It becomes part of an S3 key: no slash.
-_REQUESTER_ID = r"^[A-Za-z0-9][A-Za-z0-9._@+|:-]{0,127}$"
+_REQUESTER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+|:-]{0,127}")
 _BUCKET_SHORTEST = 3
+
+
+def _requester_id(value: str) -> str:
+    if not _REQUESTER_ID.fullmatch(value):
+        raise ValueError(
+            "must be 1 to 128 letters, digits or . _ @ + | : -, beginning with a letter or digit"
+        )
+    return value
 
 
 def _url(value: str, schemes: tuple[str, ...]) -> str:
@@ -60,7 +70,7 @@ class Job(BaseModel):
 
     jobId: Annotated[str, Field(pattern=JOB_ID)]  # noqa: N815 - the wire's spelling
     documentUrl: Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_document_url)]  # noqa: N815
-    requesterId: Annotated[str, Field(pattern=_REQUESTER_ID)]  # noqa: N815
+    requesterId: Annotated[str, AfterValidator(_requester_id)]  # noqa: N815
     type: JobType
     requiresApproval: StrictBool = False  # noqa: N815
     callbackUrl: (  # noqa: N815

@@ -1,11 +1,30 @@
 """Durable workflows behind AWS Lambda: the library that both halves of an application import.
 
-:mod:`durable_lambda.function` is the function's side, :mod:`durable_lambda.worker` the worker's. Importing any of it
-takes pickle away from the Resonate SDK (:mod:`durable_lambda.sdk`), whichever module makes a client.
+:mod:`durable_lambda.function` is the function's side, :mod:`durable_lambda.worker` the worker's. `Resonate` is a client for
+functions that are written in the words of the Resonate SDK 0.5 and 0.6 (:mod:`durable_lambda.function.face`).
+
+Importing any of it stops the Resonate SDK from using pickle in this process (:mod:`durable_lambda.sdk`).
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from durable_lambda.sdk import refuse_pickle
 
+if TYPE_CHECKING:
+    from durable_lambda.function.face import Resonate
+
+__all__ = ["Resonate", "__version__"]
 __version__ = "0.1.0"
 
 refuse_pickle()
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when somebody asks for it: a worker needs none of it.
+    if name == "Resonate":
+        from durable_lambda.function.face import Resonate
+
+        return Resonate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""How a job ends badly: what the worker writes into the root promise, and the function reads there."""
+"""Why a job failed: what the worker writes into the root promise, and the function reads there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def failure_text(fault: Fault) -> str:
 
 
 def failure_of(value: Any) -> Fault:
-    """The fault in a rejected root promise's value; one that no fault of ours rejected is an `internal_error`."""
+    """The fault in a rejected root promise's value. A value that holds none becomes an `internal_error`."""
     message = value.get("message") if isinstance(value, dict) else None
     try:
         return Fault.model_validate(json.loads(message or ""))

@@ -1,8 +1,8 @@
 """The ids of promises: how a job's id becomes its promise's, and back.
 
-A job's root promise is `<prefix><jobId>`, the prefix being the application's; its child n is `<root>:n`, counted from 1
-(SDK 0.8.1 numbers a workflow's children in the order of the calls). A job that is tried again has a new root,
-`<root>~2`. Inside a step, tries and the pauses between them alternate: `:n.1`, `:n.2`, `:n.3`, …
+A job's root promise is `<prefix><jobId>`, with the application's prefix. Its child n is `<root>:n`, counted from 1: SDK
+0.8.1 numbers a workflow's children in the order of the calls. A job that is tried again has a new root, `<root>~2`.
+Inside a step, tries and the pauses between them alternate: `:n.1`, `:n.2`, `:n.3`, …
 """
 
 from __future__ import annotations

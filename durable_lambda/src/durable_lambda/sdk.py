@@ -1,9 +1,9 @@
 """The Resonate SDK: the one version that both halves are written for, and no pickles in it.
 
 SDK 0.8.1 keeps a pickle of an exception beside its text in the promise that it rejects, and unpickles what it finds in
-a promise that was rejected: whoever can settle a promise could run code in whoever reads it. Importing `contract` takes
-pickle away from the SDK in the whole process. An exception is then its text, written and read (`ApplicationError`).
-See docs/decisions/0082-nothing-is-unpickled.md.
+a promise that was rejected: whoever can settle a promise could run code in whoever reads it. Importing `durable_lambda`
+takes pickle away from the SDK in the whole process. An exception is then its text, written and read
+(`ApplicationError`). See docs/decisions/0082-nothing-is-unpickled.md.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from resonate import codec
 
-#: The version of resonate-sdk whose private parts this and the worker's connections.py override.
+#: The version of resonate-sdk whose private parts this module and the worker's connections.py override.
 SDK_VERSION = "0.8.1"
 
 
@@ -22,7 +22,7 @@ class OtherSdkError(RuntimeError):
 
 
 class PickleRefused(Exception):
-    """The SDK wanted to pickle or unpickle. It takes this as it takes any failure of pickle: it goes by the text."""
+    """The SDK tried to pickle or unpickle. It handles this as any failure of pickle: it uses the text instead."""
 
 
 class _NoPickle:
@@ -30,25 +30,25 @@ class _NoPickle:
 
     @staticmethod
     def loads(*_: Any, **__: Any) -> NoReturn:
-        raise PickleRefused("No value of a promise is unpickled: that would run what it says.")
+        raise PickleRefused("No value of a promise is unpickled: that would run the code in it.")
 
     @staticmethod
     def dumps(*_: Any, **__: Any) -> NoReturn:
-        raise PickleRefused("No exception is pickled: nobody would unpickle it.")
+        raise PickleRefused("No exception is pickled: nothing here unpickles one.")
 
 
 def check_version(found: str | None = None) -> None:
-    """Raises :class:`OtherSdkError` where the SDK is another version than :data:`SDK_VERSION`."""
+    """Raises :class:`OtherSdkError` if the installed SDK is not :data:`SDK_VERSION`."""
     found = found or version("resonate-sdk")
     if found != SDK_VERSION:
         raise OtherSdkError(
-            f"resonate-sdk {found} is installed, but private parts of {SDK_VERSION} are overridden. Install that "
-            "version, or look through docs/decisions/0033-the-sdks-connections.md and "
-            "0082-nothing-is-unpickled.md, and then set SDK_VERSION in contract/sdk.py."
+            f"resonate-sdk {found} is installed, but durable_lambda overrides private parts of {SDK_VERSION}. Install "
+            "that version; or check what docs/decisions/0033-the-sdks-connections.md and 0082-nothing-is-unpickled.md "
+            "list, then set SDK_VERSION in durable_lambda/sdk.py."
         )
 
 
 def refuse_pickle() -> None:
-    """Take pickle away from the SDK, in this process. Raises :class:`OtherSdkError` for an SDK that it may not know."""
+    """Take pickle away from the SDK, in this process. Raises :class:`OtherSdkError` if the SDK is another version."""
     check_version()
     vars(codec)["pickle"] = _NoPickle

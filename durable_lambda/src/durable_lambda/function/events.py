@@ -1,275 +1,168 @@
-"""Between API Gateway's events and the jobs: bodies in, answers and errors out."""
+"""API Gateway's events, payload 2.0 and 1.0: what a hand-written one leaves out is filled in.
+
+A function reads few fields of an event. One that was written by hand, or sent by `aws lambda invoke`, is answered as long
+as these can be found or filled in; what cannot be answered is refused with a sentence.
+"""
 
 from __future__ import annotations
 
-import binascii
 import json
-import re
+import os
 import uuid
-from collections.abc import Callable, Sequence
-from http import HTTPStatus
+from collections.abc import Mapping
 from typing import Any
 
-from aws_lambda_powertools import Logger
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.utilities.data_classes.common import BaseProxyEvent
-from aws_lambda_powertools.utilities.parser import parse
-from pydantic import BaseModel, ValidationError
+from durable_lambda.application import Submit, application
+from durable_lambda.function.bodies import InvalidError
 
-from callers import ForbiddenError
-from contract import JOB_ID
-from jobs import Answer, Refusal
-from promises import ServerAwayError, ServerFailsError
-
-#: Seconds after which a client should come back when the server was away.
-_COME_BACK = 2
-_STATES = ("accepted", "processing", "awaiting_approval", "done", "failed", "cancelled")
-_JSON = re.compile(r"application/(?:[\w.-]+\+)?json", re.IGNORECASE)
-_REMOTE_SECONDS = 30.0
+#: What an invocation by hand may take, in seconds.
+_BY_HAND_SECONDS = 30.0
+_CONTEXT_FIELDS = ("function_name", "memory_limit_in_mb", "invoked_function_arn", "aws_request_id")
 
 
-class InvalidError(Exception):
-    """The request is not of the required form; each field that is wrong is named, all of them at once."""
+def complete(event: Any, submit: Submit | None) -> dict[str, Any]:
+    """The event with everything that API Gateway would have put into it, and the code reads.
 
-    def __init__(
-        self, message: str, fields: Sequence[dict[str, str]] = (), code: str = "invalid_request"
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.fields = list(fields)
-        self.code = code
-        self.status = (
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE if code == "unsupported_media_type" else HTTPStatus.BAD_REQUEST
-        )
-
-
-def body[T: BaseModel](event: BaseProxyEvent, model: type[T]) -> T:
-    """The request's body as a model. Raises :class:`InvalidError`."""
-    headers = {name.lower(): value for name, value in (event.headers or {}).items()}
-    declared = str(headers.get("content-type") or "").partition(";")[0].strip()
-    if declared and not _JSON.fullmatch(declared):
-        raise InvalidError(
-            f"The body is declared as {declared}. Send JSON, with `content-type: application/json`.",
-            code="unsupported_media_type",
-        )
-    try:
-        text = event.decoded_body
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise InvalidError("The body is not UTF-8 text, or is not the base64 that it is marked as.") from None
-    if not text:
-        raise InvalidError(f"The body is empty. Send a JSON object with {_fields_of(model)}.")
-    try:
-        value = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise InvalidError(f"The body is not JSON: {error}.") from None
-    if not isinstance(value, dict):
-        raise InvalidError(f"The body is not a JSON object. Send one with {_fields_of(model)}.")
-    try:
-        return parse(event=value, model=model)
-    except ValidationError as error:
-        fields = [_field(detail) for detail in error.errors()]
-        names = ", ".join(dict.fromkeys(field["field"] for field in fields))
-        raise InvalidError(f"These fields are not right: {names}.", fields) from None
-
-
-def job_id(text: str) -> str:
-    """A jobId from a path. Raises :class:`InvalidError`."""
-    if not re.fullmatch(JOB_ID, text):
-        raise wrong_field("jobId", _job_id_rule())
-    return text
-
-
-def wrong_field(name: str, message: str) -> InvalidError:
-    """The error that names one field and what it must be."""
-    return InvalidError(f"These fields are not right: {name}.", [{"field": name, "message": message}])
-
-
-def page(event: BaseProxyEvent) -> tuple[str | None, int, str | None]:
-    """`state`, `limit` and `cursor` of a listing. Raises :class:`InvalidError`."""
-    query = event.query_string_parameters or {}
-    state, limit, cursor = query.get("state"), query.get("limit", "50"), query.get("cursor")
-    wrong = []
-    if state is not None and state not in _STATES:
-        wrong.append({"field": "state", "message": f"must be one of {', '.join(_STATES)}"})
-    if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= 100:
-        wrong.append({"field": "limit", "message": "must be a number from 1 to 100"})
-    if cursor is not None and not re.fullmatch(JOB_ID.rstrip("$") + r"(~\d+)?$", cursor):
-        wrong.append({"field": "cursor", "message": "must be the cursor of an earlier answer"})
-    if wrong:
-        raise InvalidError(f"These fields are not right: {', '.join(w['field'] for w in wrong)}.", wrong)
-    return state, int(limit), cursor
-
-
-def response(answer: Answer) -> Response[str]:
-    headers = {} if answer.retry_after is None else {"Retry-After": str(answer.retry_after)}
-    return _json(answer.status, answer.body, headers)
-
-
-def explained(logger: Logger) -> Callable[[Exception], Response[str]]:
-    """The handler of everything that goes wrong: an answer of the documented form, and a log where it is
-    ours.
+    An event without a path is a call of `submit`. Without a method it is POST if it has a body, else GET. A body that is
+    not text is taken as JSON. Raises :class:`InvalidError`, with the code `not_an_api_event`.
     """
+    if not isinstance(event, dict):
+        raise _refused(f"The event is {_kind(event)}, not a JSON object.", submit)
+    context = _object(event, "requestContext", submit)
+    http = _object(context, "http", submit, "requestContext.http")
+    two = is_http_api(event) or (event.get("version") != "1.0" and ("rawPath" in event or bool(http)))
+    body = event.get("body")
+    if two:
+        method = _word(http, "method", submit, "requestContext.http.method")
+        path = _word(event, "rawPath", submit) or _word(http, "path", submit, "requestContext.http.path")
+    else:
+        method, path = _word(event, "httpMethod", submit), _word(event, "path", submit)
+    if path is None:
+        if submit is None or (method or submit.method).upper() != submit.method:
+            raise _refused("The event has no path.", submit)
+        if method is None and body is None:
+            raise _refused("The event has neither a path nor a body.", submit)
+        method, path = submit.method, submit.path
+    elif method is None:
+        method = "GET" if body is None else "POST"
+    is_text = body is None or isinstance(body, str)
+    stage = context.get("stage")
+    whole = {
+        **event,
+        "headers": _texts(event, "headers", submit),
+        "queryStringParameters": _texts(event, "queryStringParameters", submit),
+        "body": body if is_text else json.dumps(body),
+        "isBase64Encoded": is_text and event.get("isBase64Encoded") is True,
+        # A stage other than the default is the first part of the path, or else it is not one.
+        "requestContext": {
+            **context,
+            "stage": stage if isinstance(stage, str) and path.startswith(f"/{stage}/") else "$default",
+        },
+    }
+    for name in ("multiValueHeaders", "multiValueQueryStringParameters"):
+        _check_lists(event, name, submit)
+    if not two:
+        return {**whole, "httpMethod": method, "path": path}
+    whole["requestContext"]["http"] = {**http, "method": method, "path": path}
+    return {**whole, "version": "2.0", "rawPath": path}
 
-    def explain(error: Exception) -> Response[str]:
-        match error:
-            case InvalidError():
-                extra: dict[str, Any] = {"fields": error.fields} if error.fields else {}
-                return _error(error.status, error.code, error.message, extra)
-            case ForbiddenError():
-                return _error(HTTPStatus.FORBIDDEN, error.code, error.message)
-            case Refusal():
-                extra = {"status": error.job_status} if error.job_status else {}
-                return _error(error.status, error.code, error.message, extra)
-            case ServerAwayError():
-                logger.warning("server away", extra={"reason": str(error)})
-                return _unavailable(
-                    f"{error} Nothing was lost: send the same request again in {_COME_BACK} s."
-                )
-            case ServerFailsError():
-                logger.error("server fails", extra={"reason": str(error)})
-                return _unavailable(
-                    f"{error} Whether it has recorded anything of this request is not certain: send the very same "
-                    "request again, or ask for the job's status, once the server works."
-                )
-        logger.exception("unexpected error")
-        return _error(
-            HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The function failed; its log says why."
-        )
 
-    return explain
-
-
-def unknown_route(_: Exception) -> Response[str]:
-    known = (
-        "POST /process-document, GET /status/{jobId}, POST /approve/{jobId}, DELETE /jobs/{jobId}, "
-        "POST /jobs/{jobId}/retry, GET /jobs"
-    )
-    return _error(HTTPStatus.NOT_FOUND, "route_not_found", f"There is no such route. There are: {known}.")
-
-
-def is_http_api(event: dict[str, Any]) -> bool:
-    """Whether the event is payload 2.0; 1.0 is what has no version as well (REST APIs)."""
+def is_http_api(event: Mapping[str, Any]) -> bool:
+    """Whether the event says that it is payload 2.0. Payload 1.0 of REST APIs has no version."""
     return event.get("version") == "2.0"
 
 
-def complete(event: Any) -> dict[str, Any]:
-    """The event, if it is one of API Gateway's; what a hand-written one leaves out and nobody reads is added.
+class Context:
+    """Lambda's context, for an invocation that brings none."""
 
-    Raises :class:`InvalidError`, naming what is missing.
-    """
-    if not isinstance(event, dict) or not isinstance(event.get("requestContext"), dict):
-        raise InvalidError("This function takes API Gateway events (there is no requestContext).")
-    context = {"stage": "$default", **event["requestContext"]}
-    if is_http_api(event):
-        http = context.get("http")
-        method = http.get("method") if isinstance(http, dict) else None
-        needed = {"rawPath": event.get("rawPath"), "requestContext.http.method": method}
-    else:
-        needed = {"path": event.get("path"), "httpMethod": event.get("httpMethod")}
-    missing = [name for name, value in needed.items() if not isinstance(value, str)]
-    if missing:
-        raise InvalidError(f"This is not a whole API Gateway event: {', '.join(missing)} is missing.")
-    return {**event, "requestContext": context}
+    def __init__(self) -> None:
+        self.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME") or application().name
+        self.memory_limit_in_mb = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") or 512)
+        self.invoked_function_arn = f"arn:aws:lambda:us-east-1:000000000000:function:{self.function_name}"
+        self.aws_request_id = str(uuid.uuid4())
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(_BY_HAND_SECONDS * 1000)
 
 
-def refused(error: InvalidError) -> dict[str, Any]:
-    """An error as a raw answer, for what is no API Gateway event."""
-    text = json.dumps({"error": {"code": "not_an_api_event", "message": error.message}})
-    headers = {"Content-Type": "application/json"}
-    return {"statusCode": int(HTTPStatus.BAD_REQUEST), "headers": headers, "body": text}
+def context_of(given: Any) -> Any:
+    """The invocation's context, or one of our own if what was given is none."""
+    return given if all(hasattr(given, name) for name in _CONTEXT_FIELDS) else Context()
 
 
 def remaining_seconds(context: Any) -> float:
     """What is left of the invocation."""
     remaining = getattr(context, "get_remaining_time_in_millis", None)
-    return remaining() / 1000 if callable(remaining) else _REMOTE_SECONDS
+    return remaining() / 1000 if callable(remaining) else _BY_HAND_SECONDS
 
 
-def synthetic(arguments: list[str]) -> tuple[dict[str, Any], Any]:
-    """An event as API Gateway would send it (payload 2.0), and a context: for a smoke test from a shell."""
-    job = {
-        "jobId": arguments[0] if arguments else f"job-{uuid.uuid4().hex[:8]}",
-        "documentUrl": arguments[1] if len(arguments) > 1 else "s3://documents/contract.pdf",
-        "requesterId": "smoke-test",
-        "type": arguments[2] if len(arguments) > 2 else "contract",
+def synthetic(arguments: list[str]) -> tuple[dict[str, Any], Context]:
+    """An event that sends the example in `[tool.durable-lambda.submit]`, and a context: for a first try from a shell.
+
+    The first argument is the new job's id; by default it is a random one.
+    """
+    submit = application().submit
+    if submit is None:
+        raise SystemExit("pyproject.toml has no [tool.durable-lambda.submit]: there is no example to send.")
+    new = arguments[0] if arguments else f"job-{uuid.uuid4().hex[:8]}"
+    body = {
+        name: value.replace("{id}", new) if isinstance(value, str) else value
+        for name, value in submit.body.items()
     }
-    event = {
-        "version": "2.0",
-        "routeKey": "POST /process-document",
-        "rawPath": "/process-document",
-        "rawQueryString": "",
-        "headers": {"content-type": "application/json"},
-        "requestContext": {
-            "http": {
-                "method": "POST",
-                "path": "/process-document",
-                "protocol": "HTTP/1.1",
-                "sourceIp": "127.0.0.1",
-            },
-            "requestId": str(uuid.uuid4()),
-            "stage": "$default",
-        },
-        "body": json.dumps(job),
-        "isBase64Encoded": False,
-    }
-
-    class Context:
-        function_name = "document-processor"
-        memory_limit_in_mb = 512
-        invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:document-processor"
-        aws_request_id = str(uuid.uuid4())
-
-        def get_remaining_time_in_millis(self) -> int:
-            return int(_REMOTE_SECONDS * 1000)
-
-    return event, Context()
+    event = {"httpMethod": submit.method, "path": submit.path, "body": json.dumps(body)}
+    return complete(event, submit), Context()
 
 
-def _json(status: int, value: dict[str, Any], headers: dict[str, str]) -> Response[str]:
-    return Response(status, content_type="application/json", body=json.dumps(value), headers=dict(headers))
+def _refused(problem: str, submit: Submit | None) -> InvalidError:
+    help_ = 'Send an event of API Gateway, such as {"httpMethod": "GET", "path": "/…"}'
+    if submit is not None:
+        help_ += f', or {{"body": "…"}} for {submit.method} {submit.path}'
+    return InvalidError(f"{problem} {help_}.", code="not_an_api_event")
 
 
-def _unavailable(message: str) -> Response[str]:
-    again = {"Retry-After": str(_COME_BACK)}
-    return _error(HTTPStatus.SERVICE_UNAVAILABLE, "server_unavailable", message, {}, again)
+def _object(value: Mapping[str, Any], name: str, submit: Submit | None, called: str = "") -> dict[str, Any]:
+    found = value.get(name)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise _refused(f"{called or name} is {_kind(found)}, not an object.", submit)
+    return found
 
 
-def _error(
-    status: int,
-    code: str,
-    message: str,
-    extra: dict[str, Any] | None = None,
-    headers: dict[str, str] | None = None,
-) -> Response[str]:
-    return _json(int(status), {"error": {"code": code, "message": message, **(extra or {})}}, headers or {})
+def _word(value: Mapping[str, Any], name: str, submit: Submit | None, called: str = "") -> str | None:
+    found = value.get(name)
+    if found is not None and not isinstance(found, str):
+        raise _refused(f"{called or name} is {_kind(found)}, not text.", submit)
+    return found
 
 
-def _field(detail: Any) -> dict[str, str]:
-    name = ".".join(str(part) for part in detail["loc"]) or "body"
-    message = str(detail["msg"]).removeprefix("Value error, ")
-    match detail["type"]:
-        case "missing":
-            message = "is required"
-        case "extra_forbidden":
-            message = "is not a field of this request"
-        case "bool_type":
-            message = "must be true or false"
-        case "string_pattern_mismatch" if name == "jobId":
-            message = _job_id_rule()
-        case "string_pattern_mismatch":
-            message = "must be 1 to 128 letters, digits or . _ @ + | : -, beginning with a letter or digit"
-        case "literal_error":
-            message = f"must be one of {detail['ctx']['expected']}"
-    return {"field": name, "message": message}
+def _texts(event: Mapping[str, Any], name: str, submit: Submit | None) -> dict[str, str]:
+    """Headers or query parameters: texts, or numbers and truth values that are written as texts."""
+    texts = {}
+    for key, value in _object(event, name, submit).items():
+        if isinstance(value, dict | list):
+            raise _refused(f"{name}.{key} is {_kind(value)}, not text.", submit)
+        if value is not None:
+            texts[key] = value if isinstance(value, str) else json.dumps(value)
+    return texts
 
 
-def _job_id_rule() -> str:
-    return "must be 1 to 128 letters, digits or . _ -, beginning with a letter or digit"
+def _check_lists(event: Mapping[str, Any], name: str, submit: Submit | None) -> None:
+    for key, value in _object(event, name, submit).items():
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise _refused(f"{name}.{key} is not a list of texts.", submit)
 
 
-def _fields_of(model: type[BaseModel]) -> str:
-    return ", ".join(name for name, info in model.model_fields.items() if info.is_required())
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+    return "a number"

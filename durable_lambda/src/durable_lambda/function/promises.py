@@ -1,42 +1,48 @@
-"""The function's line to the Resonate server: one client an environment, every call bounded in time.
+"""The function's line to the Resonate server: one client for each execution environment, every call bounded in time.
 
-What AWS does to a function shapes this module. The process is frozen between invocations, so a connection may
-be dead when it thaws: the first failure is repeated at once. And an invocation ends when it answers, so
-everything is awaited before the answer, within a budget that leaves time to say that the server is away.
+AWS freezes the process between invocations, so a connection may be dead when the process goes on: the first failure is
+repeated at once. An invocation ends when it answers, so everything is awaited before the answer, within a budget that
+leaves time to say that the server is away.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from resonate.connections import HttpConnection
 from resonate.error import ConnectorError, ServerError
 from resonate.resonate import Resonate
 from resonate.types import PromiseRecord, Value
 
-from contract import WORKER_GROUP
+from durable_lambda.deadline import FOREVER
+from durable_lambda.ids import WORKER_GROUP
 
-#: Seconds a request may wait for the server; shorter than what a client or an API Gateway waits for us.
+#: Seconds that a request may wait for the server; shorter than what a client or an API Gateway waits for us.
 BUDGET_SECONDS = 3.0
-#: Seconds kept back of the invocation's remaining time, to answer in.
-_RESERVE_SECONDS = 0.5
+#: Seconds of the invocation's remaining time that are kept for the answer.
+RESERVE_SECONDS = 0.5
+_PORT = 8001
 _NOT_FOUND = 404
 _ERROR = 500
 #: What a server with AUTH=on says to a token that is missing or does not allow this.
 _REFUSED = (401, 403)
 
 
-class ServerAwayError(Exception):
-    """The Resonate server does not answer. Nothing was recorded that a repetition would not find again."""
+class ServerAwayError(ConnectionError):
+    """The Resonate server does not answer. Send the same request again: what was recorded is found, not repeated."""
 
 
 class ServerFailsError(Exception):
-    """The Resonate server answers that it cannot do the request. Its own words are not passed on: they may hold what is
-    stored, and where its store is damaged, not even what was recorded before is certain.
+    """The Resonate server answers that it cannot do the request.
+
+    Its own words are not passed on: they may hold what is stored. Where its store is damaged, even what was recorded
+    before is not certain.
     """
 
 
@@ -48,31 +54,31 @@ class _AtOnceThenOften:
 
 
 class Promises:
-    """Durable promises, called from synchronous code."""
+    """Durable promises. :meth:`call` runs the other methods, from synchronous code."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        self._url = url
+        self.url = url
         self._token = token
         self._runner = asyncio.Runner()
         self._client: Resonate | None = None
 
-    def call[T](self, work: Callable[[Promises], Awaitable[T]], remaining_seconds: float) -> T:
+    def call[T](self, work: Callable[[], Awaitable[T]], remaining_seconds: float) -> T:
         """Run `work` to its end.
 
-        Raises :class:`ServerAwayError` when the server does not answer in time, :class:`ServerFailsError` when it
-        answers that it cannot.
+        Raises :class:`ServerAwayError` if the server does not answer in time, :class:`ServerFailsError` if it answers
+        that it cannot.
         """
-        budget = max(0.1, min(BUDGET_SECONDS, remaining_seconds - _RESERVE_SECONDS))
+        budget = max(0.1, min(BUDGET_SECONDS, remaining_seconds - RESERVE_SECONDS))
 
         async def bounded() -> T:
             if self._client is None:  # its constructor needs the running loop
-                network = HttpConnection(self._url, backoff=_AtOnceThenOften(), auth=self._token)
+                network = HttpConnection(self.url, backoff=_AtOnceThenOften(), auth=self._token)
                 self._client = Resonate(
                     network=network, sources=[], subscription_refresh_secs=0, token=self._token
                 )
                 await network.start()
             async with asyncio.timeout(budget):
-                return await work(self)
+                return await work()
 
         try:
             return self._runner.run(bounded())
@@ -89,10 +95,11 @@ class Promises:
         """Close the line. AWS never calls this: an environment just ends."""
         if self._client is not None:
             self._runner.run(self._client.stop())
+            self._client = None
         self._runner.close()
 
     async def get(self, promise_id: str) -> PromiseRecord | None:
-        """A promise, or None where there is none."""
+        """A promise, or None if there is none."""
         try:
             return await self._open.promises.get(promise_id)
         except ServerError as error:
@@ -101,20 +108,32 @@ class Promises:
             raise
 
     async def start(
-        self, promise_id: str, function: str, args: list[Any], *, timeout_at: int, tags: dict[str, str]
+        self,
+        promise_id: str,
+        function: str,
+        args: list[Any],
+        *,
+        kwargs: dict[str, Any] | None = None,
+        version: int = 1,
+        target: str = f"poll://any@{WORKER_GROUP}",
+        timeout_at: int | None = None,
+        tags: dict[str, str] | None = None,
     ) -> PromiseRecord:
-        """Create a promise that a worker's function fulfils. One that is there is returned as it is."""
+        """Create a promise that a worker's function fulfils. A promise that exists is returned as it is.
+
+        `timeout_at` is its deadline in milliseconds since 1970; by default ten years from now.
+        """
         return await self._open.promises.create(
             promise_id,
-            timeout_at,
-            Value(data={"func": function, "args": args, "kwargs": {}, "version": 1}),
+            deadline() if timeout_at is None else timeout_at,
+            Value(data={"func": function, "args": args, "kwargs": kwargs or {}, "version": version}),
             {
-                **tags,
+                **(tags or {}),
                 "resonate:origin": promise_id,
                 "resonate:branch": promise_id,
                 "resonate:parent": promise_id,
                 "resonate:scope": "global",
-                "resonate:target": f"poll://any@{WORKER_GROUP}",
+                "resonate:target": target,
             },
         )
 
@@ -135,17 +154,51 @@ class Promises:
 
     @property
     def _open(self) -> Resonate:
-        assert self._client is not None  # noqa: S101 - call() opens it
+        if self._client is None:
+            raise RuntimeError("Use a promise's methods inside of Promises.call(): it opens the line.")
         return self._client
 
 
+def args_of(record: PromiseRecord) -> list[Any]:
+    """The arguments that a root promise carries for its workflow."""
+    found: list[Any] = (record.param.data or {})["args"]
+    return found
+
+
+def deadline() -> int:
+    """The deadline of a promise that is created now, in milliseconds since 1970."""
+    return int((time.time() + FOREVER.total_seconds()) * 1000)
+
+
 def connect() -> Promises:
-    """The line to the server that RESONATE_URL names."""
-    return Promises(os.environ.get("RESONATE_URL", "http://server:8001"), _token())
+    """The line to the server that the environment names."""
+    return Promises(server_url(os.environ), server_token(os.environ))
 
 
-def _token() -> str | None:
-    """RESONATE_TOKEN, else what is in the file RESONATE_TOKEN_FILE; None where the server asks for none."""
-    file = os.environ.get("RESONATE_TOKEN_FILE")
-    token = os.environ.get("RESONATE_TOKEN") or (Path(file).read_text().strip() if file else "")
+def server_url(environ: Mapping[str, str]) -> str:
+    """RESONATE_URL; else RESONATE_HOST, at the port RESONATE_STORE_PORT; else a server on this machine."""
+    url = environ.get("RESONATE_URL")
+    return url or address(environ.get("RESONATE_HOST") or "localhost", environ.get("RESONATE_STORE_PORT"))
+
+
+def address(host: str, port: str | int | None = None) -> str:
+    """The URL of a server: `host` may be one, and may have a port, which counts more than `port` (default: 8001)."""
+    url = urlsplit(host if "://" in host else f"http://{host}")
+    try:
+        has_port = url.port is not None
+    except ValueError:
+        raise ValueError(f"The server's address {host!r} has a port that is not a number to 65535.") from None
+    if not url.hostname:
+        raise ValueError(f"The server's address {host!r} has no host: write http://HOST or http://HOST:PORT.")
+    return (url if has_port else url._replace(netloc=f"{url.netloc.rstrip(':')}:{port or _PORT}")).geturl()
+
+
+def server_token(environ: Mapping[str, str]) -> str | None:
+    """RESONATE_TOKEN; else what the file RESONATE_TOKEN_FILE holds; None if neither is set."""
+    token, file = environ.get("RESONATE_TOKEN"), environ.get("RESONATE_TOKEN_FILE")
+    if not token and file:
+        try:
+            token = Path(file).read_text().strip()
+        except OSError as error:
+            raise OSError(f"RESONATE_TOKEN_FILE is {file}, which cannot be read: {error.strerror}.") from None
     return token or None

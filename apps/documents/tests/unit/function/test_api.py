@@ -1,19 +1,19 @@
 """What the function answers, for events of both payload versions."""
 
-import http.server
 import json
+import re
 import subprocess
 import sys
-import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Call, Context, FakePromises
+from conftest import Call, FakePromises, function_of
 
 import lambda_function
-from contract import Fault, failure_text
-from jobs import Jobs
-from promises import Promises
+from durable_lambda.faults import Fault, failure_text
+from durable_lambda.function.events import synthetic
+from durable_lambda.function.promises import Promises, args_of
 
 JOB: dict[str, Any] = {
     "jobId": "job-1",
@@ -22,6 +22,7 @@ JOB: dict[str, Any] = {
     "type": "contract",
 }
 APPROVED = {"approved": True, "approver": "a.person", "comment": "fine"}
+OPENAPI = Path(__file__).parents[3] / "openapi.yaml"
 
 
 def failed(step: str, code: str) -> dict[str, str]:
@@ -36,7 +37,7 @@ def test_accepted_only_with_its_promise(call: Call, promises: FakePromises) -> N
     assert (status, body) == (202, {"status": "accepted", "jobId": "job-1"})
     assert "Retry-After" in headers
     record = promises.records["doc/job-1"]
-    assert record.param.data["func"] == "process_document"
+    assert function_of(record) == "process_document"
     assert record.tags["document:kind"] == "job"
     # Far enough to be no deadline: years, not the SDK's day.
     assert record.timeout_at / 1000 / 86400 / 365 > 60
@@ -115,7 +116,7 @@ def test_broken_base64_is_400(promises: FakePromises, call: Call) -> None:
         "body": "/////w==",
         "isBase64Encoded": True,
     }
-    assert lambda_function.lambda_handler(event, Context())["statusCode"] == 400  # type: ignore[arg-type]
+    assert lambda_function.lambda_handler(event)["statusCode"] == 400
 
 
 # ---------------------------------------------------------------- looking
@@ -283,7 +284,7 @@ def test_cancelling_records_the_clean_up_first_and_again_it_is_over(
 ) -> None:
     waiting(call, promises)
     assert call("DELETE", "/jobs/job-1")[:2] == (200, {"jobId": "job-1", "status": "cancelled"})
-    assert promises.records["doc/job-1~cancelled"].param.data["func"] == "clean_up_cancelled"
+    assert function_of(promises.records["doc/job-1~cancelled"]) == "clean_up_cancelled"
     status, body, _ = call("DELETE", "/jobs/job-1")
     assert (status, body["error"]["code"], body["error"]["status"]) == (409, "job_over", "cancelled")
     assert call("GET", "/status/job-1")[1]["status"] == "cancelled"
@@ -307,7 +308,7 @@ def test_each_attempt_has_a_clean_up_of_its_own(call: Call, promises: FakePromis
     assert (status, body["error"]["status"]) == (409, "failed")
     assert call("POST", "/jobs/job-1/retry")[0] == 202
     assert call("DELETE", "/jobs/job-1")[0] == 200
-    assert promises.records["doc/job-1~2~cancelled"].param.data["args"][1] == 2
+    assert args_of(promises.records["doc/job-1~2~cancelled"])[1] == 2
 
 
 def test_a_step_that_was_under_way_when_its_job_was_ended_does_not_run_on(
@@ -333,7 +334,7 @@ def test_retry_goes_on_at_the_failed_step_with_the_checkpoints_before_it(
     promises.settle("doc/job-1", "rejected", failed("extract_text", "document_corrupt"))
     status, body, _ = call("POST", "/jobs/job-1/retry")
     assert (status, body["attempt"], body["resumesAt"]) == (202, 2, "extract_text")
-    resume = promises.records["doc/job-1~2"].param.data["args"][1]
+    resume = args_of(promises.records["doc/job-1~2"])[1]
     assert resume["checkpoints"] == {"download_document": {"uri": "s3://work/x"}}
     seen = call("GET", "/status/job-1")[1]
     assert (seen["attempt"], seen["steps"][0]["state"], seen["steps"][1]["state"]) == (2, "done", "pending")
@@ -343,7 +344,7 @@ def test_retry_goes_on_at_the_failed_step_with_the_checkpoints_before_it(
     promises.settle("doc/job-1~2:1", "resolved", {"checkpoint": {"uri": "t"}, "attempts": 1})
     promises.settle("doc/job-1~2", "rejected", failed("analyze_document", "analyzer_refused"))
     assert call("POST", "/jobs/job-1/retry")[1]["resumesAt"] == "analyze_document"
-    checkpoints = promises.records["doc/job-1~3"].param.data["args"][1]["checkpoints"]
+    checkpoints = args_of(promises.records["doc/job-1~3"])[1]["checkpoints"]
     assert list(checkpoints) == ["download_document", "extract_text"]
 
 
@@ -354,18 +355,13 @@ def test_server_away_is_503_in_time(call: Call, monkeypatch: pytest.MonkeyPatch)
     import time
 
     away = Promises("http://127.0.0.1:9")
-    monkeypatch.setattr(lambda_function, "promises", away)
-    monkeypatch.setattr(lambda_function, "jobs", Jobs(away))
+    monkeypatch.setattr(lambda_function.app, "promises", away)
     started = time.monotonic()
     status, body, headers = call("POST", "/process-document", JOB)
     assert time.monotonic() - started < 4.5
     assert (status, body["error"]["code"]) == (503, "server_unavailable")
     assert "Retry-After" in headers
     away.close()
-
-
-def test_an_event_that_is_none_of_api_gateways_is_told_so() -> None:
-    assert lambda_function.lambda_handler({"x": 1}, Context())["statusCode"] == 400  # type: ignore[arg-type]
 
 
 def test_importing_the_function_is_quick_and_leaves_the_heavy_things_out() -> None:
@@ -376,69 +372,29 @@ def test_importing_the_function_is_quick_and_leaves_the_heavy_things_out() -> No
     assert said.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(
-    ("event", "missing"),
-    [
-        ([], "requestContext"),
-        ("text", "requestContext"),
-        ({"body": "{}"}, "requestContext"),
-        ({"version": "2.0", "requestContext": {}}, "rawPath, requestContext.http.method"),
-        (
-            {"version": "2.0", "rawPath": "/jobs", "requestContext": {"http": {}}},
-            "requestContext.http.method",
-        ),
-        ({"version": "1.0", "requestContext": {}, "path": "/jobs"}, "httpMethod"),
-    ],
-)
-def test_what_is_no_api_event_is_told_what_is_missing(
-    promises: FakePromises, event: Any, missing: str
-) -> None:
-    answer = lambda_function.lambda_handler(event, Context())
-    error = json.loads(answer["body"])["error"]
-    assert (answer["statusCode"], error["code"]) == (400, "not_an_api_event")
-    assert missing in error["message"]
+def test_the_calls_of_the_seed_are_answered_as_they_are_written(promises: FakePromises) -> None:
+    """No context, no requestContext: a job by its body alone, a status by the path."""
+    answer = lambda_function.lambda_handler({"body": json.dumps({**JOB, "jobId": "job-001"})})
+    assert (answer["statusCode"], json.loads(answer["body"])) == (
+        202,
+        {"status": "accepted", "jobId": "job-001"},
+    )
+    asked = {"httpMethod": "GET", "path": "/status/job-001", "pathParameters": {"jobId": "job-001"}}
+    answer = lambda_function.lambda_handler(asked)
+    assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (200, "accepted")
 
 
-def test_a_hand_written_event_needs_no_more_than_path_and_method(promises: FakePromises) -> None:
-    http = {"method": "GET", "path": "/status/job-1"}
-    event = {"version": "2.0", "rawPath": "/status/job-1", "requestContext": {"http": http}}
-    assert lambda_function.lambda_handler(event, Context())["statusCode"] == 404
-    event = {"path": "/status/job-1", "httpMethod": "GET", "requestContext": {}}
-    assert lambda_function.lambda_handler(event, Context())["statusCode"] == 404
+def test_the_function_by_itself_sends_the_example_job(promises: FakePromises) -> None:
+    answer = lambda_function.lambda_handler(*synthetic(["job-001"]))
+    assert answer["statusCode"] == 202
+    assert "doc/job-001" in promises.records
 
 
-@pytest.mark.parametrize(("code", "words"), [(500, "cannot do this"), (401, "token"), (403, "token")])
-def test_a_server_that_fails_is_not_quoted(
-    call: Call, monkeypatch: pytest.MonkeyPatch, code: int, words: str
-) -> None:
-    """Its own words may hold what is stored; and where its store is damaged, it is not true that nothing was lost."""
-    secret = "Could not decode to UTF-8 column 'value' with text 'a stored checkpoint'"
-
-    class Failing(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            head = {"corrId": asked["head"]["corrId"], "status": code, "version": asked["head"]["version"]}
-            body = json.dumps({"kind": asked["kind"], "head": head, "data": secret}).encode()
-            self.send_response(code)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Failing)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    failing = Promises(f"http://127.0.0.1:{server.server_address[1]}")
-    monkeypatch.setattr(lambda_function, "promises", failing)
-    monkeypatch.setattr(lambda_function, "jobs", Jobs(failing))
-    for method, path, body in (("POST", "/process-document", JOB), ("GET", "/status/job-1", None)):
-        status, answer, headers = call(method, path, body)
-        assert (status, answer["error"]["code"]) == (503, "server_unavailable")
-        assert words in answer["error"]["message"]
-        assert "not certain" in answer["error"]["message"]
-        assert "Nothing was lost" not in answer["error"]["message"]
-        assert "stored checkpoint" not in json.dumps(answer)
-        assert "Retry-After" in headers
-    failing.close()
-    server.shutdown()
+def test_the_routes_are_those_of_the_api_s_description() -> None:
+    described = re.findall(r"^  (/\S+):|^    (get|post|delete|put|patch):", OPENAPI.read_text(), re.MULTILINE)
+    routes, path = [], ""
+    for found, method in described:
+        path = found or path
+        if method:
+            routes.append(f"{method.upper()} {re.sub('{.*?}', '{}', path)}")
+    assert sorted(routes) == sorted(re.sub("{.*?}", "{}", route) for route in lambda_function.app.routes)
