@@ -1,7 +1,4 @@
-"""The function: hands documents over to the worker, and says where they are. It does no work itself.
-
-POST /process-document {"jobId", "documentUrl", "requesterId"}, then GET /status/{jobId}.
-"""
+"""The function: hands documents over to the worker, and says where they are. It does no work itself."""
 
 from __future__ import annotations
 
@@ -9,19 +6,20 @@ import base64
 import json
 import os
 import re
-import sys
 from typing import Any
 
 from durable_lambda import Resonate
 
 resonate = Resonate.remote(group="gateway")  # made once for each execution environment
-DOCUMENTS = f"s3://{os.environ.get('DOCUMENTS_BUCKET', 'documents')}/"
-NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}"
-RULES = {"jobId": NAME, "requesterId": NAME, "documentUrl": re.escape(DOCUMENTS) + r"(?!.*\.\.).+"}
+RULES = {
+    "jobId": r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}",
+    "requesterId": r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}",
+    "documentUrl": f"s3://{re.escape(os.environ.get('DOCUMENTS_BUCKET', 'documents'))}/(?!.*[.][.]).+",
+}
 
 
 def lambda_handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
-    """Answer an event of API Gateway, payload 2.0 or 1.0; an event with neither method nor path is a new job."""
+    """Answer an event of API Gateway, payload 2.0 or 1.0. One without method and path is a new job."""
     http = (event.get("requestContext") or {}).get("http") or {}
     method = event.get("httpMethod") or http.get("method") or "POST"
     path = event.get("path") or event.get("rawPath") or "/process-document"
@@ -44,14 +42,15 @@ def process_document(event: dict[str, Any]) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError):  # not JSON, not an object, not texts, not all of them
         good = False
     if not good:
-        said = f"Send jobId and requesterId (letters, digits, . - _ @) and a documentUrl that begins with {DOCUMENTS}."
-        return answer(400, {"error": said})
+        return answer(
+            400, {"error": f"Send a JSON object with {', '.join(f'{k} ({v})' for k, v in RULES.items())}."}
+        )
     resonate.options(target="poll://any@worker").begin_rpc(f"seed/{job['jobId']}", "process_document", job)
     return answer(202, {"status": "accepted", "jobId": job["jobId"]})
 
 
 def status(job_id: str) -> dict[str, Any]:
-    """Look at the promise of the job: it is there, it is settled, it is rejected."""
+    """Look at the job's promise: not there, pending, resolved or rejected."""
     try:
         handle = resonate.get(f"seed/{job_id}")
     except LookupError:
@@ -67,8 +66,3 @@ def status(job_id: str) -> dict[str, Any]:
 def answer(code: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> dict[str, Any]:
     headers = {"Content-Type": "application/json", **(headers or {})}
     return {"statusCode": code, "headers": headers, "body": json.dumps(body)}
-
-
-if __name__ == "__main__":  # python lambda_function.py job-001
-    example = {"jobId": sys.argv[1], "documentUrl": f"{DOCUMENTS}letter.txt", "requesterId": "you"}
-    print(json.dumps(lambda_handler({"body": json.dumps(example)}), indent=2))

@@ -11,16 +11,16 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
-from urllib.request import Request, urlopen
 
+import boto3
+from botocore.config import Config
 from resonate.context import Context
 from resonate.resonate import Resonate
 from resonate.retry import Exponential
 
-RESULTS = f"s3://{os.environ.get('RESULTS_BUCKET', 'results')}"
-#: How long the analysis takes at least, in seconds: time to look at a job, and to kill its worker.
-ANALYZE_SECONDS = float(os.environ.get("ANALYZE_SECONDS") or 0)
+s3 = boto3.client("s3", config=Config(s3={"addressing_style": "path"}))
+TOKEN = Path(os.environ.get("RESONATE_TOKEN_FILE", os.devnull)).read_text().strip()
+RESULTS = os.environ.get("RESULTS_BUCKET", "results")
 
 
 async def process_document(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
@@ -37,47 +37,36 @@ async def process_document(ctx: Context, job: dict[str, Any]) -> dict[str, Any]:
 
 
 async def download(ctx: Context, job: dict[str, Any]) -> str:
-    document = await s3(job["documentUrl"])
-    return await put(f"{RESULTS}/{job['jobId']}/document", document)
+    return await put(f"{job['jobId']}/document", await get(job["documentUrl"]))
 
 
 async def analyze(ctx: Context, copied: str) -> dict[str, Any]:
-    await asyncio.sleep(ANALYZE_SECONDS)
-    words = re.findall(r"\w+", (await s3(copied)).decode(errors="replace").lower())
+    words = re.findall(r"\w+", (await get(copied)).decode(errors="replace").lower())
+    await asyncio.sleep(float(os.environ.get("ANALYZE_SECONDS") or 0))
     return {"words": len(words), "frequent": [word for word, _ in Counter(words).most_common(5)]}
 
 
 async def store(ctx: Context, job: dict[str, Any], analysis: dict[str, Any]) -> str:
-    return await put(f"{RESULTS}/{job['jobId']}/result.json", json.dumps(analysis).encode())
+    return await put(f"{job['jobId']}/result.json", json.dumps(analysis).encode())
 
 
 async def notify(ctx: Context, job: dict[str, Any], stored: str) -> str:
     message = json.dumps({"jobId": job["jobId"], "result": stored})
-    return await put(f"{RESULTS}/inbox/{job['requesterId']}/{job['jobId']}.json", message.encode())
+    return await put(f"inbox/{job['requesterId']}/{job['jobId']}.json", message.encode())
 
 
-async def put(url: str, body: bytes) -> str:
-    await s3(url, body)
-    return url
+# In a thread: what blocks the event loop also stops the heartbeats.
 
 
-async def s3(url: str, body: bytes | None = None) -> bytes:
-    """GET, or PUT of `body`, at the stack's S3, in a thread: what blocks the event loop also stops the heartbeats."""
-    address = os.environ["AWS_ENDPOINT_URL_S3"] + "/" + quote(url.removeprefix("s3://"), safe="/%")
-    headers = {} if body is None else {"Content-Type": "application/octet-stream"}
-    request = Request(address, body, headers, method="GET" if body is None else "PUT")  # noqa: S310
-
-    def ask() -> bytes:
-        with urlopen(request, timeout=30) as answer:  # noqa: S310 - the address is the stack's S3
-            return bytes(answer.read())
-
-    return await asyncio.to_thread(ask)
+async def get(url: str) -> bytes:
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    found = await asyncio.to_thread(s3.get_object, Bucket=bucket, Key=key)
+    return await asyncio.to_thread(found["Body"].read)
 
 
-def token() -> str | None:
-    """What the worker shows the server; None where the server asks for no token."""
-    file = os.environ.get("RESONATE_TOKEN_FILE")
-    return (Path(file).read_text().strip() if file else "") or None
+async def put(key: str, body: bytes) -> str:
+    await asyncio.to_thread(s3.put_object, Bucket=RESULTS, Key=key, Body=body)
+    return f"s3://{RESULTS}/{key}"
 
 
 async def main() -> None:
@@ -85,15 +74,12 @@ async def main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     resonate = Resonate(
         url=os.environ["RESONATE_URL"],
-        token=token(),
+        token=TOKEN or None,
         group=os.environ.get("WORKER_GROUP", "worker"),
         ttl=timedelta(seconds=10),  # a killed worker's job waits this long; the SDK's default is a minute
-        retry_policy=Exponential(
-            delay=1, factor=2, max_delay=30, max_retries=4
-        ),  # the default goes on for decades
+        retry_policy=Exponential(delay=1, factor=2, max_delay=30, max_retries=4),
     )
     resonate.register(process_document)
-    print("waiting for documents", flush=True)
     await stop.wait()
     await resonate.stop()
 

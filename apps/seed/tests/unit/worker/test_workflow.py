@@ -7,7 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 from resonate.error import ApplicationError
 from resonate.resonate import Resonate
 from resonate.retry import Never
@@ -15,7 +17,7 @@ from resonate.retry import Never
 import worker
 
 LETTER = (Path(__file__).parents[3] / "samples/documents/letter.txt").read_bytes()
-JOB = {"jobId": "job-1", "documentUrl": "s3://documents/a%20letter.txt", "requesterId": "you"}
+JOB = {"jobId": "job-1", "documentUrl": "s3://documents/a letter.txt", "requesterId": "you"}
 
 
 @pytest.fixture
@@ -41,7 +43,15 @@ def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_address[1]}")
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{server.server_address[1]}",
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required"),
+    )
+    monkeypatch.setattr(worker, "s3", client)
     yield held
     server.shutdown()
     server.server_close()
@@ -73,11 +83,3 @@ async def test_a_document_that_is_not_there_fails_the_job(objects: dict[str, byt
     with pytest.raises(ApplicationError, match="404"):
         await run({**JOB, "documentUrl": "s3://documents/none"})
     assert list(objects) == ["/documents/a%20letter.txt"]
-
-
-def test_the_token_is_read_from_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("RESONATE_TOKEN_FILE", raising=False)
-    assert worker.token() is None
-    (tmp_path / "token").write_text("secret\n")
-    monkeypatch.setenv("RESONATE_TOKEN_FILE", str(tmp_path / "token"))
-    assert worker.token() == "secret"
