@@ -2,8 +2,8 @@
 
 import pytest
 
-import offers
-from offers import MOST_WAITING, Offer, Offers
+from durable_lambda.worker import offers
+from durable_lambda.worker.offers import MOST_WAITING, Offer, Offers
 
 #: After so many seconds the server offers a task again; an offer is good for a little less.
 AGAIN = 5.0
