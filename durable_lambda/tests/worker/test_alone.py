@@ -40,7 +40,7 @@ class Suspects:
 
     async def until_begun(self, *names: str) -> None:
         async with asyncio.timeout(20):
-            while self.begun != set(names):
+            while self.begun != set(names):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
     @property
@@ -73,7 +73,7 @@ async def test_the_next_process_is_told_how_the_last_one_ended(suspects: Suspect
     await suspects.until_begun("dies.2")
     suspects.offer("dies", version=3)
     await suspects.until_begun("dies.2", "dies.3")
-    told = [(suspects.folder / name).read_text() for name in ("dies.2", "dies.3")]  # noqa: ASYNC240
+    told = [(suspects.folder / name).read_text() for name in ("dies.2", "dies.3")]
     assert told == ["", "SIGSEGV"]
 
 
@@ -105,7 +105,9 @@ def test_how_a_process_ended() -> None:
     assert (described(-11), described(3)) == ("SIGSEGV", "exit 3")
 
 
-def test_a_suspect_s_process_runs_the_application_s_own_script(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir("/tmp")
+def test_a_suspect_s_process_runs_the_application_s_own_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys.modules["__main__"], "__file__", "app/worker.py", raising=False)
-    assert own_command() == (sys.executable, "/tmp/app/worker.py")
+    assert own_command() == (sys.executable, str(tmp_path / "app/worker.py"))

@@ -9,7 +9,6 @@ from resonate.send import Sender
 from durable_lambda.worker.connections import Client, Inbox, Requests
 
 
-
 def test_what_is_overridden_is_what_the_sdk_calls() -> None:
     """The SDK's own loops call the private methods that are overridden; were they renamed, ours would be dead code."""
     assert "self._ensure_session()" in inspect.getsource(HttpConnection.send)

@@ -20,7 +20,6 @@ from durable_lambda.worker.tools import provide
 from durable_lambda.worker.trouble import CODES
 
 
-
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     async def at_once(ctx: Context, duration: timedelta) -> None: ...

@@ -84,8 +84,8 @@ async def test_a_flood_of_output_ends_the_process_and_costs_the_worker_little(
 ) -> None:
     code = f"import sys\nfor _ in range(600): sys.{pipe}.write('x' * 1_000_000)"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    module = hostile(tmp_path, monkeypatch, code)
     with pytest.raises(Permanent) as caught:
-        module = hostile(tmp_path, monkeypatch, code)
         await run_limited(module, seconds=20, memory_mb=256, what="Reading the document")
     assert (caught.value.code, caught.value.message) == (
         "over_limit",
@@ -156,7 +156,9 @@ async def test_the_process_does_not_load_the_library(tmp_path: Path, monkeypatch
     """That would cost each document a quarter of a second; and no module of ours may be found under a short name."""
     code = "import sys, json; print(json.dumps({'modules': sorted(sys.modules), 'path': sys.path}))"
     found = await run_limited(hostile(tmp_path, monkeypatch, code), seconds=5, memory_mb=256)
-    assert not {name for name in found["modules"] if name.startswith(("durable_lambda", "resonate", "aiohttp"))}
+    assert not {
+        name for name in found["modules"] if name.startswith(("durable_lambda", "resonate", "aiohttp"))
+    }
     assert str(Path(isolation.__file__).parent) not in found["path"]
 
 
@@ -184,8 +186,8 @@ def test_what_the_kernel_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("lacking", "open_doors", "shut"),
     [
-        ("from confinement import limited; confinement.landlock.version = lambda: 0", {"read /etc/passwd"}, {"AF_INET", "fork", "symlink"}),
-        ("from confinement import limited; confinement.seccomp.available = lambda: False", {"udp 127.0.0.1:53"}, {"read /etc/passwd", "tcp 127.0.0.1:9"}),
+        ("landlock.version = lambda: 0", {"read /etc/passwd"}, {"AF_INET", "fork", "symlink"}),
+        ("seccomp.available = lambda: False", {"udp 127.0.0.1:53"}, {"read /etc/passwd", "tcp 127.0.0.1:9"}),
     ],
 )  # fmt: skip
 async def test_one_means_holds_without_the_other(
@@ -195,7 +197,7 @@ async def test_one_means_holds_without_the_other(
     monkeypatch.syspath_prepend(HERE)
     code = tmp_path / "code"
     code.mkdir()
-    lines = f"import confinement\n{lacking}\nconfinement.limited.main()"
+    lines = f"from confinement import landlock, limited, seccomp\n{lacking}\nlimited.main()"
     (code / "lacking.py").write_text(lines)
     targets = {
         "files": ["/etc/passwd"],

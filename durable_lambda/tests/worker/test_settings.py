@@ -74,6 +74,8 @@ def test_the_server_is_a_url_or_a_host_and_a_port(monkeypatch: pytest.MonkeyPatc
     assert Settings().resonate_url == "http://elsewhere:9001"
     monkeypatch.setenv("RESONATE_HOST", "https://elsewhere")
     assert Settings().resonate_url == "https://elsewhere:9001"
+    monkeypatch.setenv("RESONATE_HOST", "elsewhere:7001")
+    assert Settings().resonate_url == "http://elsewhere:7001"
     monkeypatch.setenv("RESONATE_URL", "http://named")
     assert Settings().resonate_url == "http://named"
 
@@ -96,5 +98,7 @@ def test_the_token_is_the_variable_or_the_named_file_or_the_secret(
 
 def test_a_token_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESONATE_TOKEN_FILE", "/nowhere/token")
-    with pytest.raises(SettingError, match=r"^RESONATE_TOKEN_FILE='/nowhere/token' cannot be read \(No such file"):
+    with pytest.raises(
+        SettingError, match=r"^RESONATE_TOKEN_FILE='/nowhere/token' cannot be read \(No such file"
+    ):
         load(Settings, NOWHERE)

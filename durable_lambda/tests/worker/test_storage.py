@@ -43,7 +43,7 @@ async def met(storage: Storage, error: Exception) -> Exception:
         botocore.exceptions.ConnectTimeoutError(**URL),
         botocore.exceptions.ReadTimeoutError(**URL),
         botocore.exceptions.ProxyConnectionError(proxy_url="http://proxy"),
-        botocore.exceptions.SSLError(error="broken", **URL),
+        botocore.exceptions.SSLError(error=OSError("broken"), **URL),
         # These are not.
         botocore.exceptions.EndpointConnectionError(**URL),
         botocore.exceptions.ConnectionClosedError(**URL),
@@ -53,7 +53,7 @@ async def met(storage: Storage, error: Exception) -> Exception:
         ConnectionResetError("cut"),
         TimeoutError("slow"),
         ClientError(
-            {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "PutObject"
+            {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "PutObject"  # type: ignore[typeddict-item]
         ),
     ],
     ids=lambda error: type(error).__name__,

@@ -9,9 +9,8 @@ import pytest
 from aiohttp import web as server
 
 from durable_lambda.worker import Permanent, Transient
-from durable_lambda.worker.trouble import CODES
+from durable_lambda.worker.trouble import CODES, Trouble
 from durable_lambda.worker.web import Web, is_public
-
 
 
 @pytest.mark.parametrize(
@@ -149,8 +148,8 @@ async def test_download_streams_measures_and_sorts_what_goes_wrong(tmp_path: Pat
     web = Web(private_hosts=["127.0.0.1"], rule=no_bucket)
     target = tmp_path / "d"
 
-    async def failing(name: str) -> Permanent | Transient:
-        with pytest.raises((Permanent, Transient)) as caught:
+    async def failing(name: str) -> Trouble:
+        with pytest.raises(Trouble) as caught:
             await web.download(f"{base}/{name}", target, limit=100_000, seconds=10)
         assert caught.value.code in CODES
         return caught.value

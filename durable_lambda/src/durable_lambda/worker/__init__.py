@@ -13,8 +13,9 @@ left out. :mod:`durable_lambda.worker.storage` (S3, with the extra `s3`) and :mo
 tools that need them.
 """
 
+from durable_lambda.deadline import FOREVER
 from durable_lambda.faults import Fault
-from durable_lambda.worker.durable import FOREVER, JobFailed, Step, pause, run_step
+from durable_lambda.worker.durable import JobFailed, Step, pause, run_step
 from durable_lambda.worker.isolation import run_limited
 from durable_lambda.worker.process import run
 from durable_lambda.worker.settings import SettingError, Settings

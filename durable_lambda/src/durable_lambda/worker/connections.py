@@ -19,7 +19,6 @@ from resonate.connections import HttpConnection, SSEConnection
 from resonate.error import ConnectorError
 from resonate.resonate import Resonate
 from resonate.retry import ExponentialBackoff
-from resonate.send import Sender
 from resonate.transport import ExecuteMsg, Message
 
 from durable_lambda.worker.alone import Alone

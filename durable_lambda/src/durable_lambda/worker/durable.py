@@ -19,16 +19,13 @@ from typing import Any
 from resonate.context import Context
 from resonate.error import ApplicationError
 
+from durable_lambda.deadline import FOREVER
 from durable_lambda.faults import Fault, failure_text
 from durable_lambda.ids import job_id_of
 from durable_lambda.worker.tools import Identified, Tools, tools_of
 from durable_lambda.worker.trouble import Permanent, Transient
 
 logger = logging.getLogger("worker.step")
-
-#: The deadline of everything a job waits for: ten years. The SDK's own default, 24 hours, would end a job that waits for
-#: a person. The function gives the root promise the same.
-FOREVER = timedelta(days=3650)
 
 
 @dataclass(frozen=True)

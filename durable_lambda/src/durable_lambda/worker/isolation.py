@@ -115,9 +115,7 @@ def _failure(code: int, err: bytes, seconds: int, memory_mb: int, what: str) -> 
     if code < 0:
         return Permanent("crashed", f"{what} crashed its process ({_name(-code)}).")
     reason = err.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
-    return Transient(
-        "internal_error", f"{what} ended with code {code}: {reason[0][:_MAX_MESSAGE]}", most=3
-    )
+    return Transient("internal_error", f"{what} ended with code {code}: {reason[0][:_MAX_MESSAGE]}", most=3)
 
 
 def _name(number: int) -> str:

@@ -7,6 +7,7 @@ its name in /run/secrets; the variable goes before the file, and an empty variab
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +49,8 @@ class Settings(BaseSettings):
         frozen=True, env_ignore_empty=True, str_strip_whitespace=True, validate_by_name=True
     )
 
-    #: The server; without it `http://<resonate_host>:<resonate_store_port>`, where a host is given.
+    #: The server; without it `http://<resonate_host>:<resonate_store_port>`, if a host is given. The host may be a URL, and
+    #: may have a port of its own.
     resonate_url: str = "http://server:8001"
     resonate_host: str = ""
     resonate_store_port: Count = 8001
@@ -60,12 +62,12 @@ class Settings(BaseSettings):
     #: Jobs this worker runs at once.
     worker_concurrency: Count = 8
     #: Seconds a job's lease lasts; it is renewed every third of that. The job of a killed worker goes on after it.
-    task_ttl_seconds: Seconds = Field(5.0, validation_alias="RESONATE_TASK_TTL_SECONDS")
+    task_ttl_seconds: Seconds = Field(default=5.0, validation_alias="RESONATE_TASK_TTL_SECONDS")
     #: The server's own setting: ms after which it offers a task again that nobody has taken up.
-    task_retry_ms: Count = Field(5000, validation_alias="RESONATE_TASKS__RETRY_TIMEOUT")
+    task_retry_ms: Count = Field(default=5000, validation_alias="RESONATE_TASKS__RETRY_TIMEOUT")
     #: Workers in a row that may be lost with a job, without a checkpoint in between, before it is ended as failed. With
     #: only one, the job that killed its worker could not be told from the others that the worker had.
-    task_tries: int = Field(5, ge=2)
+    task_tries: int = Field(default=5, ge=2)
     #: Seconds between one try of a step and the next; their number is the number of retries.
     step_retry_seconds: Delays = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
     #: Hosts, by the name or address in the URL, that steps may connect to though they are private; plain http will do there.
@@ -75,7 +77,7 @@ class Settings(BaseSettings):
     #: The file whose age tells the health check that the server can reach this worker.
     health_file: str = "/tmp/healthy"  # noqa: S108 - the container's only writable place
     #: Seconds that a worker told to stop waits for what is under way.
-    stop_seconds: float = Field(3.0, ge=0)
+    stop_seconds: float = Field(default=3.0, ge=0)
 
     @model_validator(mode="before")
     @classmethod
@@ -83,8 +85,9 @@ class Settings(BaseSettings):
         values = dict(values)
         host = values.get("resonate_host")
         if host and not values.get("resonate_url"):
-            scheme = "" if "://" in host else "http://"
-            values["resonate_url"] = f"{scheme}{host}:{values.get('resonate_store_port') or 8001}"
+            url = host if "://" in host else f"http://{host}"
+            has_port = re.search(r":\d+/?$", url)
+            values["resonate_url"] = url if has_port else f"{url}:{values.get('resonate_store_port') or 8001}"
         file = values.get("resonate_token_file")
         # A file that is named goes before the one in /run/secrets, not before the variable.
         if file and not os.environ.get("RESONATE_TOKEN"):

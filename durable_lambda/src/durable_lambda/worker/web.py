@@ -253,9 +253,7 @@ def _trouble_of(url: str, error: Exception) -> Permanent | Transient:
             return seen
         seen = seen.__cause__ or seen.__context__
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
-        return Permanent(
-            "not_readable", f"{_host(url)} has a certificate that cannot be trusted: {error}"
-        )
+        return Permanent("not_readable", f"{_host(url)} has a certificate that cannot be trusted: {error}")
     if isinstance(error, ValueError):  # aiohttp.InvalidURL is one; so was a certificate's fault
         return _no_url(url)
     return Transient("unreachable", f"{_host(url)} cannot be reached: {error}")
