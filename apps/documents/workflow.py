@@ -1,8 +1,8 @@
-"""The durable workflow: read it from top to bottom, that is what happens to a job.
+"""The durable workflow. Read it from top to bottom: that is what happens to a job.
 
-Each `run_step` is a checkpoint. When a worker dies, another one runs this function again from the top; steps
-that are done return what they returned before, without running. So nothing here may depend on anything but
-the checkpoints: no clock, no randomness, no reading of settings.
+Each `run_step` is a checkpoint. When a worker dies, another one runs this function again from the top; steps that are
+done return what they returned before, without running. So nothing here may depend on anything but the checkpoints: no
+clock, no randomness, no settings.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from durable_lambda.ids import root_id
+from durable_lambda.worker import FOREVER, Fault, JobFailed, Step, pause, run_step
+from durable_lambda.worker.durable import rejected
 from resonate.context import Context
 from resonate.error import ApplicationError
 from resonate.resonate import Resonate
 
-from contract import Fault, Job, Resume, root_id
-from durable import FOREVER, JobFailed, Step, pause, rejected, run_step
+from contract import Job, Resume
 from steps.analyze_document import analyze_document
 from steps.await_approval import await_approval
 from steps.clean_up import cancel_job, remove_stored
@@ -31,15 +33,12 @@ STORE = Step("store_results", store_results)
 CANCEL = Step("cancel_job", cancel_job)
 CLEAN_UP = Step("clean_up", remove_stored)
 
-#: How long after a cancellation the second sweep comes: a step that was running may still have stored
-#: something.
+#: How long after a cancellation its objects are removed again: a step that was running may have stored some since.
 _SECOND_SWEEP = timedelta(minutes=2)
 
 
 async def process_document(ctx: Context, job: Job, resume: Resume | None = None) -> dict[str, Any]:
-    """From a document to its result. A retried job comes with the checkpoints of the steps it need not
-    repeat.
-    """
+    """From a document to its result. A retried job comes with the checkpoints of the steps it need not repeat."""
     done = dict(resume.checkpoints) if resume else {}
     attempt = resume.attempt if resume else 1
 
@@ -58,7 +57,7 @@ async def process_document(ctx: Context, job: Job, resume: Resume | None = None)
         stored = await step(STORE, document, text, analysis, approval)
         notice = await _notify(ctx, job, "job.done", {"status": "done", **stored}, attempt)
     except JobFailed as failed:
-        # Told in a promise of its own: the job is over now, however long its requester cannot be reached.
+        # In a promise of its own: the job is over now, however long it takes to reach its requester.
         data = {"status": "failed", "error": failed.fault.model_dump()}
         ctx.options(timeout=FOREVER).detached("deliver_notice", job.model_dump(), "job.failed", data, attempt)
         raise
@@ -80,11 +79,12 @@ async def _approval(ctx: Context, job: Job, attempt: int, analysis: dict[str, An
 async def _notify(
     ctx: Context, job: Job, event: str, data: dict[str, Any], attempt: int, *, name: str = "notify_requester"
 ) -> dict[str, Any]:
-    """Tell the requester. A webhook that cannot be delivered does not undo the job: its inbox says so.
+    """Tell the requester. Where a webhook cannot be delivered, the job is done all the same: the inbox says why.
 
-    A receiver may be away for hours, and is not to be pressed; an inbox lies in S3, which is tried as for any other step.
+    A receiver may be away for hours, so a webhook has delays of its own; an inbox is S3, as for any other step.
     """
-    how = Step(name, notify_requester, webhook=job.callbackUrl is not None)
+    delays = "step_retry_seconds" if job.callbackUrl is None else "webhook_retry_seconds"
+    how = Step(name, notify_requester, delays)
     try:
         return await run_step(ctx, how, job, event, data, attempt)
     except JobFailed as undelivered:
@@ -100,7 +100,7 @@ async def deliver_notice(
 
 
 async def clean_up_cancelled(ctx: Context, job: Job, attempt: int) -> dict[str, Any]:
-    """After a cancellation: remove what was stored, tell the requester, and look once more for latecomers.
+    """After a cancellation: remove what was stored, tell the requester, and later remove what was stored since.
 
     A job that ended before it could be cancelled keeps everything.
     """

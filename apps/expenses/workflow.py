@@ -1,28 +1,25 @@
-"""The expense workflow: small claims are paid at once; for others somebody is asked, and asked again.
-
-Copied to `images/worker/workflow.py`. The rules that its code keeps are in docs/your-own-workflow.md.
-"""
+"""The expense workflow: small claims are paid at once; for others somebody is asked, and asked again."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
 
+from durable_lambda import worker
+from durable_lambda.worker import Fault, JobFailed, Step, run_step
+from durable_lambda.worker.storage import Storage
 from resonate.context import Context
 from resonate.error import ApplicationError
 from resonate.resonate import Resonate
 
-from contract import Fault
-from contract.expenses import ROUNDS, SMALL, Claim
-from durable import JobFailed, Step, run_step
-from tools import Tools
+from expenses import ROUNDS, SMALL, Claim
 
 #: How long an answer is waited for before somebody is asked again.
 PATIENCE = timedelta(days=3)
 
 
 async def reimburse(ctx: Context, claim: Claim) -> dict[str, Any]:
-    """From a claim to its payment, or to its no."""
+    """From a claim to its payment, or to a no."""
     decision: dict[str, Any] | None = {"approved": True, "by": "policy"} if claim.cents <= SMALL else None
     for round_ in range(1, ROUNDS + 1):
         if decision is None:
@@ -39,16 +36,38 @@ async def _answer(ctx: Context) -> dict[str, Any] | None:
     """A decision, or None when nobody has made one in time. No worker holds the claim meanwhile."""
     try:
         found: dict[str, Any] = await ctx.promise(timeout=PATIENCE)
-    except ApplicationError:  # how a promise that timed out is told
+    except ApplicationError:  # what the SDK raises for a promise that timed out
         return None
     return found
+
+
+# ---------------------------------------------------------------- what steps are handed
+
+
+class Settings(worker.Settings):
+    #: Where questions and payments are put.
+    ledger_bucket: str = "ledger"
+
+
+class Tools(worker.Tools):
+    settings: Settings
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.storage = Storage(threads=settings.worker_concurrency)
+
+    async def open(self) -> None:
+        await self.storage.open()
+
+    async def close(self) -> None:
+        self.storage.close()
 
 
 # ---------------------------------------------------------------- steps: each may run twice, its effect is there once
 
 
 async def ask(tools: Tools, claim: Claim, round_: int) -> dict[str, Any]:
-    """Leave a question in the inbox of whoever decides. The key makes it one question, however often it is put."""
+    """Leave a question for whoever decides. The key makes it one question, however often it is put."""
     amount = f"{claim.cents / 100:.2f} {claim.currency}"
     question = {
         "claimId": claim.claimId,
@@ -56,11 +75,11 @@ async def ask(tools: Tools, claim: Claim, round_: int) -> dict[str, Any]:
         "text": f"{claim.employee}: {amount} for {claim.purpose}",
     }
     key = f"expenses/{claim.claimId}/question-{round_}.json"
-    return {"question": await tools.storage.put_json(tools.settings.results_bucket, key, question)}
+    return {"question": await tools.storage.put_json(tools.settings.ledger_bucket, key, question)}
 
 
 async def pay(tools: Tools, claim: Claim, decision: dict[str, Any]) -> dict[str, Any]:
-    """Order the payment. Paying twice is what the key prevents: the claim's id, as a bank's idempotency key."""
+    """Order the payment. The key prevents a second one: it has the claim's id, as a bank's idempotency key would."""
     order = {
         "claimId": claim.claimId,
         "to": claim.employee,
@@ -68,7 +87,7 @@ async def pay(tools: Tools, claim: Claim, decision: dict[str, Any]) -> dict[str,
         "approvedBy": decision["by"],
     }
     key = f"expenses/{claim.claimId}/payment.json"
-    return {"payment": await tools.storage.put_json(tools.settings.results_bucket, key, order)}
+    return {"payment": await tools.storage.put_json(tools.settings.ledger_bucket, key, order)}
 
 
 ASK, PAY = Step("ask", ask), Step("pay", pay)

@@ -1,4 +1,4 @@
-"""Usage: python -m analysis TEXT TYPE NAME     (in a limited process; see isolation.py)
+"""Usage: python -m analysis TEXT TYPE NAME     (in a limited process; see steps/analyze_document.py)
 
 The `local` analyzer: rules, no model. The same text gives the same result, and what the rules do not find
 they leave out. Prints the result as JSON; its shape is in analysis/results.py.

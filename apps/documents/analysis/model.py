@@ -1,9 +1,9 @@
 # ruff: noqa: E501 - tables and texts, an entry a line
 """Analysis by a language model: any that pydantic-ai knows, asked for exactly the typed result.
 
-A long document is read in parts, one call each; a part that is done is kept, so that a call that fails late
-does not cost the early ones again. Nothing is retried here but an answer of the wrong form (once, by
-pydantic-ai): rate limits and outages end the try, and the step's own policy waits without holding a worker.
+A long document is read in parts, one call each. A part that is done is kept, so that a call that fails late does not
+cost the early ones again. Only an answer of the wrong form is asked for again here (once, by pydantic-ai): rate limits
+and outages end the try, and the step waits for the next one without holding a worker.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import openai
+from durable_lambda.worker import Permanent, Transient
 from pydantic import ValidationError
 from pydantic_ai import Agent, UsageLimits, exceptions
 from pydantic_ai.models import Model, infer_model
@@ -23,7 +24,6 @@ from pydantic_ai.usage import RunUsage
 
 from analysis.results import RESULTS, Analysis
 from settings import Settings
-from trouble import Permanent, Transient
 
 #: Gives a part's kept result, or None; and keeps one.
 type Kept = Callable[[int], Awaitable[dict[str, Any] | None]]
@@ -44,14 +44,14 @@ _REFUSALS = (
     exceptions.UserError,
 )
 _PASSING = {408, 409, 425, 429}
-#: Tries of a step that a model's malformed answers may cost: each one is paid for.
+#: How many tries of a step a model's malformed answers may cost: each is paid for.
 _MALFORMED_TRIES = 4
 
 
 async def analyze(
     settings: Settings, job_type: str, text: str, kept: Kept, keep: Keep
 ) -> tuple[Analysis, dict[str, Any]]:
-    """The typed analysis, and who made it at what cost. Raises only :class:`trouble.Trouble`."""
+    """The typed analysis, and who made it at what cost. Raises only `Permanent` and `Transient`."""
     try:
         return await _analyze(settings, job_type, text, kept, keep)
     except _REFUSALS as error:
@@ -124,7 +124,7 @@ async def _analyze(
 
 
 def model_of(settings: Settings) -> Model:
-    """The model that a string names. Its own client does not retry: the step does, and says so."""
+    """The model that a string names. Its client does not retry: the step does, on record."""
     name = settings.analyzer_model
     provider, _, model_name = name.partition(":")
     if settings.analyzer_base_url or provider == "openai":

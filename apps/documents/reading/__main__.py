@@ -1,4 +1,4 @@
-"""Usage: python -m reading DOCUMENT MEDIA_TYPE TEXT     (in a limited process; see isolation.py)
+"""Usage: python -m reading DOCUMENT MEDIA_TYPE TEXT     (in a limited process; see steps/extract_text.py)
 
 Reads DOCUMENT, writes its text to TEXT as UTF-8, and prints `{"characters", "pages", "title"}` or
 `{"fault": {"code", "message"}}`.
@@ -23,7 +23,7 @@ _BLANKS = re.compile(r"\n{3,}")
 
 def read(path: Path, media_type: str) -> tuple[str, int | None, str]:
     """The document's text, its pages where it has any, and its title where it says one."""
-    # Imported by need: a text file should not pay for PDFium.
+    # Imported only where needed: a text file need not pay for PDFium.
     match media_type:
         case "application/pdf":
             from reading.pdf import read_pdf

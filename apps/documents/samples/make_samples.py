@@ -3,9 +3,9 @@
 # dependencies = ["reportlab==4.4.4", "python-docx==1.2.0"]
 # ///
 # ruff: noqa: E501 - prose
-"""Writes the sample documents into samples/: uv run localstack/make_samples.py
+"""Writes the sample documents into samples/documents/: uv run apps/documents/samples/make_samples.py
 
-The same bytes each time: dates and identifiers are fixed. The documents are committed; this made them.
+They are committed; this made them. It writes the same bytes each time: dates and identifiers are fixed.
 """
 
 import datetime
@@ -21,7 +21,7 @@ from reportlab.lib.styles import ParagraphStyle, getSampleStyleSheet
 from reportlab.lib.units import mm
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
-HERE = Path(__file__).parent / "samples"
+HERE = Path(__file__).parent / "documents"
 STYLES = getSampleStyleSheet()
 BODY = ParagraphStyle("body", parent=STYLES["BodyText"], fontSize=10, leading=14, spaceAfter=6)
 SMALL = ParagraphStyle("small", parent=BODY, fontSize=8, leading=11, textColor=colors.HexColor("#555555"))

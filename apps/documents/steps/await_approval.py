@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from durable_lambda.worker import FOREVER
+from durable_lambda.worker.durable import log_begin, log_step, refused
 from resonate.context import Context
 
 from contract import Job
-from durable import FOREVER, log_begin, log_step, refused
 from tools import Tools
 
 
 async def await_approval(ctx: Context, job: Job, attempt: int, data: dict[str, Any]) -> dict[str, Any]:
     """The step's own promise: `{"checkpoint": verdict}`, or `{"fault": …}` for a no.
 
-    The verdict resolves `doc/<jobId>:4.1`. It exists before anybody is asked, so no answer comes too early.
+    The verdict resolves the promise below, `doc/<jobId>:4.1`. It exists before anybody is asked, so that no answer
+    comes too early.
     """
     tools = ctx.get_dependency(Tools)
     if (fault := refused(ctx)) is not None:

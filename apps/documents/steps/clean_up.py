@@ -1,12 +1,13 @@
-"""A cancelled job: it is over for certain, then what it stored is removed."""
+"""After a cancellation: make sure that the job is over, then remove what it stored."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from durable_lambda.ids import root_id
 from resonate.types import Value
 
-from contract import Job, root_id
+from contract import Job
 from steps.keys import report_key, result_key, work_prefix
 from tools import Tools
 
@@ -22,7 +23,7 @@ async def cancel_job(tools: Tools, job: Job, attempt: int) -> dict[str, Any]:
 
 
 async def remove_stored(tools: Tools, job: Job) -> dict[str, Any]:
-    """Checkpoint: `{"removed": [uri…]}`, what was there. The document at its source is not ours to touch."""
+    """Checkpoint: `{"removed": [uri…]}`, what was there. The document at its source stays."""
     settings, storage = tools.settings, tools.storage
     removed = await storage.delete(settings.work_bucket, work_prefix(job), exactly=False)
     for key in (result_key(job), report_key(job)):

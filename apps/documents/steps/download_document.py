@@ -9,13 +9,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from durable_lambda.worker import Permanent
+from durable_lambda.worker.web import too_large
+
 from contract import Job, NotASourceError, split_s3
 from reading.fault import Unreadable
 from reading.sniff import sniff
 from steps.keys import document_key
 from tools import Tools
-from trouble import Permanent
-from web import too_large
+
+_LIMIT = "MAX_DOCUMENT_MB"
 
 
 async def download_document(tools: Tools, job: Job) -> dict[str, Any]:
@@ -32,8 +35,9 @@ async def download_document(tools: Tools, job: Job) -> dict[str, Any]:
             sha256, size, declared = await _from_s3(tools, job.documentUrl, path)
         else:
             sha256, size, declared = await tools.web.download(
-                job.documentUrl, path, limit=settings.max_document_bytes, seconds=settings.download_seconds
-            )
+                job.documentUrl, path,
+                limit=settings.max_document_bytes, setting=_LIMIT, seconds=settings.download_seconds,
+            )  # fmt: skip
         await tools.crash_point(job, "download_document", "middle")
         try:
             media_type = await asyncio.to_thread(sniff, path, name, declared)
@@ -46,9 +50,9 @@ async def download_document(tools: Tools, job: Job) -> dict[str, Any]:
 async def _from_s3(tools: Tools, uri: str, path: Path) -> tuple[str, int, str]:
     bucket, key = split_s3(uri)
     limit = tools.settings.max_document_bytes
-    size, declared = await tools.storage.size(bucket, key)
+    size, declared = await tools.storage.size(bucket, key, missing="document_not_found")
     if size > limit:
-        raise too_large(size, limit)
+        raise too_large(uri, size, limit, _LIMIT)
     await tools.storage.fetch(bucket, key, path, missing="document_not_found")
     sha256, size = await asyncio.to_thread(_measured, path)
     return sha256, size, declared

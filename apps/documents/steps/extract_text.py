@@ -6,16 +6,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from durable_lambda.worker import run_limited
 from pydantic import BaseModel, Field
 
-from contract import Job, split_s3
-from isolation import run_limited
+from contract import FAULTS, Job, split_s3
 from steps.keys import text_key
 from tools import Tools
 
 
 class Read(BaseModel):
-    """What the reader may tell of a text; its process is not to be trusted."""
+    """What the reader's process may say of a text: it is not trusted."""
 
     characters: int = Field(ge=0)
     pages: int | None = Field(ge=0)
@@ -32,7 +32,7 @@ async def extract_text(tools: Tools, job: Job, document: dict[str, Any]) -> dict
         found = await run_limited(
             "reading", str(source), document["mediaType"], str(target),
             seconds=settings.reader_seconds, memory_mb=settings.reader_memory_mb,
-            reads=[source], writes=[target],
+            reads=[source], writes=[target], codes=FAULTS, what="Reading the document",
         )  # fmt: skip
         read = Read.model_validate(found)
         uri = await tools.storage.store(

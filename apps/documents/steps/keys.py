@@ -1,4 +1,4 @@
-"""Where a job's objects are: always the same keys, so a step that runs again writes them again."""
+"""The keys of a job's objects. They depend on the job alone, so that a step that runs again writes the same objects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contract import Job
 
 
 def work_prefix(job: Job) -> str:
-    """Everything of the job in the work bucket; a jobId has no slash, so nobody else's."""
+    """All of the job's objects in the work bucket, and no other job's: a jobId has no slash."""
     return f"{job.jobId}/"
 
 

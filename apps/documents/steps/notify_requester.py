@@ -1,7 +1,7 @@
-"""The last step: the requester hears of it, by a signed webhook or by a message in an inbox in S3.
+"""The last step: the requester is told, by a signed webhook or by a message in an inbox in S3.
 
-Webhooks follow Standard Webhooks (https://www.standardwebhooks.com): one id however often it is sent, so that
-the receiver can drop what it has had; a timestamp; an HMAC-SHA256 signature over id, timestamp and body.
+Webhooks follow Standard Webhooks (https://www.standardwebhooks.com): one id however often a message is sent, so that the
+receiver can drop one that it has had; a timestamp; an HMAC-SHA256 signature over id, timestamp and body.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import json
 import time
 from typing import Any
 
+from durable_lambda.worker import Permanent, Transient
+
 from contract import Job
 from steps.keys import inbox_key
 from tools import Tools
-from trouble import Permanent, Transient
 
 _GONE = 410
 
@@ -24,10 +25,10 @@ _GONE = 410
 async def notify_requester(
     tools: Tools, job: Job, event: str, data: dict[str, Any], attempt: int
 ) -> dict[str, Any]:
-    """Checkpoint: `{"channel": "webhook"|"inbox", "where", "when", "id", "delivered"}`."""
+    """Checkpoint: `{"channel": "webhook"|"inbox", "where", "when", "id", "delivered"}`, with `reason` if not delivered."""
     if job.callbackUrl is None:
         return await leave_in_inbox(tools, job, event, data, attempt)
-    secret = tools.settings.webhook_secret
+    secret = tools.settings.webhook_secret.get_secret_value()
     if not secret:
         raise Permanent(
             "receiver_refused", "WEBHOOK_SECRET is not set on the worker; it sends no unsigned webhooks."
@@ -41,15 +42,12 @@ async def notify_requester(
         )
     except Transient as trouble:
         raise Transient("receiver_unavailable", trouble.message) from None
+    except Permanent as trouble:
+        code = "receiver_refused" if trouble.code == "not_readable" else trouble.code  # its certificate
+        raise Permanent(code, trouble.message) from None
     await tools.crash_point(job, "notify_requester", "middle")
     if 200 <= status < 300:
-        return {
-            "channel": "webhook",
-            "to": job.callbackUrl,
-            "at": _iso(now),
-            "id": message_id,
-            "delivered": True,
-        }
+        return _checkpoint("webhook", job.callbackUrl, now, message_id)
     if status == _GONE:
         raise Permanent("receiver_refused", "The webhook's receiver answers 410: it wants no more messages.")
     raise Transient("receiver_unavailable", f"The webhook's receiver answers {status}.")
@@ -58,24 +56,22 @@ async def notify_requester(
 async def leave_in_inbox(
     tools: Tools, job: Job, event: str, data: dict[str, Any], attempt: int, undelivered: str = ""
 ) -> dict[str, Any]:
-    """Put the message into `inbox/<requesterId>/` of the results bucket. With `undelivered`, the reason is
-    told.
-    """
+    """Put the message into `inbox/<requesterId>/` of the results bucket; `undelivered`: why a webhook was not delivered."""
     bucket, key = tools.settings.results_bucket, inbox_key(job, event)
     message = {"id": message_id_of(job, event, attempt), **json.loads(_message(job, event, data))}
     if undelivered:
         message["undelivered"] = {"callbackUrl": job.callbackUrl, "reason": undelivered}
     uri = await tools.storage.put_json(bucket, key, message)
     await tools.crash_point(job, "notify_requester", "middle")
-    checkpoint: dict[str, Any] = {
-        "channel": "inbox",
-        "where": uri,
-        "when": _iso(time.time()),
-        "id": message["id"],
-    }
-    if undelivered:
-        return {**checkpoint, "delivered": False, "reason": undelivered}
-    return {**checkpoint, "delivered": True}
+    return _checkpoint("inbox", uri, time.time(), message["id"], undelivered)
+
+
+def _checkpoint(
+    channel: str, where: str, when: float, message_id: str, undelivered: str = ""
+) -> dict[str, Any]:
+    """The notification in a job's result: one shape for both channels."""
+    told = {"channel": channel, "where": where, "when": _iso(when), "id": message_id}
+    return {**told, "delivered": not undelivered, **({"reason": undelivered} if undelivered else {})}
 
 
 def message_id_of(job: Job, event: str, attempt: int) -> str:
@@ -98,7 +94,7 @@ def signed_headers(secret: str, message_id: str, timestamp: int, body: bytes) ->
 
 
 def _message(job: Job, event: str, data: dict[str, Any]) -> bytes:
-    # The same bytes each time it is sent: what it says must not depend on when.
+    # The same bytes each time it is sent: nothing in it depends on when that is.
     message = {"type": event, "data": {"jobId": job.jobId, "requesterId": job.requesterId, **data}}
     return json.dumps(message, ensure_ascii=False, sort_keys=True).encode()
 

@@ -1,4 +1,4 @@
-"""The process that reads a document: what hostile code in it can reach, and what it costs. See also doors/test_reader.py."""
+"""A limited process: what hostile code in it can reach, and what it costs."""
 
 import asyncio
 import json
@@ -11,21 +11,17 @@ from typing import Any
 
 import pytest
 
-import confinement
-import isolation
-import worker
-from confinement import landlock, seccomp
-from isolation import run_limited
-from settings import SettingError, Settings, load
-from trouble import Permanent, Transient
+from durable_lambda.worker import Permanent, Transient, confinement, isolation, run_limited
+from durable_lambda.worker.confinement import landlock, seccomp
 
-HARNESS = Path(__file__).parents[2] / "harness"
+#: Where hostile.py is.
+HERE = Path(__file__).parent
 #: A refusal, by the filter or by Landlock; and by the filter for numbers it does not know.
 SHUT = {"EPERM", "EACCES", "can't start new thread"}
 
 
 def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> str:
-    """A module of that code, where the reader's process finds it."""
+    """A module of that code, where the limited process finds it."""
     (tmp_path / "code").mkdir(exist_ok=True)
     (tmp_path / "code" / "evil.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path / "code")
@@ -41,8 +37,8 @@ async def plain(*command: str) -> dict[str, Any]:
 
 
 async def test_every_door_is_shut_to_hostile_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(HARNESS)
-    monkeypatch.syspath_prepend("/")  # as of a script that lies there: the reader may not open all below it
+    monkeypatch.syspath_prepend(HERE)
+    monkeypatch.syspath_prepend("/")  # as of a script that lies there: the process may not open all below it
     own, other, answer = tmp_path / "own", tmp_path / "other", tmp_path / "answer"
     own.write_text("the document")
     other.write_text("another job's document")
@@ -64,7 +60,7 @@ async def test_every_door_is_shut_to_hostile_code(tmp_path: Path, monkeypatch: p
     assert answer.read_text() == "written"
     # AND without it the same code finds them open: the test tries what it says it tries
     answer.write_text("")
-    control = await plain(sys.executable, str(HARNESS / "hostile.py"), json.dumps(targets))
+    control = await plain(sys.executable, str(HERE / "hostile.py"), json.dumps(targets))
     doors = {f"read {other}", f"kill {os.getpid()}", f"prlimit {os.getpid()}", f"write {tmp_path / 'beside'}"}
     doors |= {"udp 127.0.0.1:53", "AF_UNIX", "fork", "exec", "thread", "symlink", "link", "rename", "unlink"}
     assert {door: control[door] for door in doors if control[door] != "open"} == {}
@@ -83,15 +79,16 @@ async def test_the_one_document_can_be_read(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("pipe", ["stdout", "stderr"])
-async def test_a_flood_of_output_ends_the_reader_and_costs_the_worker_little(
+async def test_a_flood_of_output_ends_the_process_and_costs_the_worker_little(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipe: str
 ) -> None:
     code = f"import sys\nfor _ in range(600): sys.{pipe}.write('x' * 1_000_000)"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    module = hostile(tmp_path, monkeypatch, code)
     with pytest.raises(Permanent) as caught:
-        await run_limited(hostile(tmp_path, monkeypatch, code), seconds=20, memory_mb=256)
+        await run_limited(module, seconds=20, memory_mb=256, what="Reading the document")
     assert (caught.value.code, caught.value.message) == (
-        "document_too_complex",
+        "over_limit",
         "Reading the document printed over 4 MB.",
     )
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
@@ -107,7 +104,7 @@ async def test_a_flood_of_output_ends_the_reader_and_costs_the_worker_little(
         ("raise SystemExit('x' * 100_000)", "x" * 500),
     ],
 )
-async def test_an_answer_that_is_none_is_a_fault_of_the_reader(
+async def test_an_answer_that_is_no_object_is_an_internal_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, told: str
 ) -> None:
     with pytest.raises(Transient, match=told) as caught:
@@ -116,13 +113,53 @@ async def test_an_answer_that_is_none_is_a_fault_of_the_reader(
     assert len(caught.value.message) < 600
 
 
-async def test_a_child_says_only_codes_that_there_are(
+async def test_a_process_tells_only_of_faults_that_the_application_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = "import json; print(json.dumps({'fault': {'code': 'document_corrupt', 'message': 'x' * 100_000}}))"
+    code = "import json; print(json.dumps({'fault': {'code': 'corrupt', 'message': 'x' * 100_000}}))"
+    module = hostile(tmp_path, monkeypatch, code)
     with pytest.raises(Permanent) as caught:
-        await run_limited(hostile(tmp_path, monkeypatch, code), seconds=20, memory_mb=256)
-    assert (caught.value.code, len(caught.value.message)) == ("document_corrupt", 500)
+        await run_limited(module, seconds=20, memory_mb=256, codes={"corrupt", "empty"})
+    assert (caught.value.code, len(caught.value.message)) == ("corrupt", 500)
+    # Another code is part of an answer, for the step to look at.
+    answer = await run_limited(module, seconds=20, memory_mb=256, codes={"empty"})
+    assert answer["fault"]["code"] == "corrupt"
+
+
+@pytest.mark.parametrize(
+    ("code", "seconds", "found", "message"),
+    [
+        ("while True: pass", 1, "over_limit", "1 s of processor time"),
+        ("x = bytearray(2 << 30)", 5, "over_limit", "128 MB of memory"),
+        ("import ctypes; ctypes.string_at(0)", 5, "crashed", "SIGSEGV"),
+        ("import sys; open(sys.argv[1], 'wb').truncate(1 << 30)", 5, "over_limit", "a larger file"),
+    ],
+)
+async def test_what_hostile_code_can_do_costs_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, seconds: int, found: str, message: str
+) -> None:
+    module, huge = hostile(tmp_path, monkeypatch, code), tmp_path / "huge"
+    with pytest.raises(Permanent) as caught:
+        await run_limited(module, str(huge), seconds=seconds, memory_mb=128, writes=[huge])
+    assert caught.value.code == found
+    assert message in caught.value.message
+
+
+async def test_the_process_sees_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = hostile(tmp_path, monkeypatch, "import os, json; print(json.dumps(dict(os.environ)))")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.setenv("WEBHOOK_SECRET", "hush")
+    assert "hush" not in json.dumps(await run_limited(module, seconds=5, memory_mb=256))
+
+
+async def test_the_process_does_not_load_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That would cost each document a quarter of a second; and no module of ours may be found under a short name."""
+    code = "import sys, json; print(json.dumps({'modules': sorted(sys.modules), 'path': sys.path}))"
+    found = await run_limited(hostile(tmp_path, monkeypatch, code), seconds=5, memory_mb=256)
+    assert not {
+        name for name in found["modules"] if name.startswith(("durable_lambda", "resonate", "aiohttp"))
+    }
+    assert str(Path(isolation.__file__).parent) not in found["path"]
 
 
 async def test_a_signal_without_a_name_is_a_crash_like_others(
@@ -131,41 +168,36 @@ async def test_a_signal_without_a_name_is_a_crash_like_others(
     module = hostile(tmp_path, monkeypatch, "import os; os.kill(os.getpid(), 40)")
     with pytest.raises(Permanent, match="signal 40") as caught:
         await run_limited(module, seconds=20, memory_mb=256)
-    assert caught.value.code == "document_corrupt"
+    assert caught.value.code == "crashed"
 
 
 # ---------------------------------------------------------------- what the kernel lacks
 
 
-def test_what_the_kernel_lacks_is_said_or_stops_the_worker(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_the_kernel_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert confinement.missing() == [], "this kernel cannot run these tests"
     monkeypatch.setattr(landlock, "version", lambda: 0)
     monkeypatch.setattr(seccomp, "available", lambda: False)
-    worker._check_isolation(Settings())
-    assert ["Landlock" in caplog.records[0].missing, "seccomp" in caplog.records[1].missing] == [True, True]  # type: ignore[attr-defined]
-    with pytest.raises(SettingError, match=r"READER_ISOLATION=required cannot be kept\. .*Landlock"):
-        worker._check_isolation(load({"READER_ISOLATION": "required"}))
-    with pytest.raises(SettingError, match="READER_ISOLATION='off' cannot be used"):
-        load({"READER_ISOLATION": "off"})
+    files, calls = confinement.missing()
+    assert "Landlock" in files
+    assert "seccomp" in calls
 
 
 @pytest.mark.parametrize(
     ("lacking", "open_doors", "shut"),
     [
-        ("confinement.landlock.version = lambda: 0", {"read /etc/passwd"}, {"AF_INET", "fork", "symlink"}),
-        ("confinement.seccomp.available = lambda: False", {"udp 127.0.0.1:53"}, {"read /etc/passwd", "tcp 127.0.0.1:9"}),
+        ("landlock.version = lambda: 0", {"read /etc/passwd"}, {"AF_INET", "fork", "symlink"}),
+        ("seccomp.available = lambda: False", {"udp 127.0.0.1:53"}, {"read /etc/passwd", "tcp 127.0.0.1:9"}),
     ],
 )  # fmt: skip
 async def test_one_means_holds_without_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str, open_doors: set[str], shut: set[str]
 ) -> None:
-    """A process on a kernel that lacks one of the two: the module `limited` is given such a kernel."""
-    monkeypatch.syspath_prepend(HARNESS)
+    """A process on a kernel that lacks one of the two: the package `confinement` is told so."""
+    monkeypatch.syspath_prepend(HERE)
     code = tmp_path / "code"
     code.mkdir()
-    lines = f"import confinement, confinement.landlock, confinement.seccomp\n{lacking}\nimport limited\nlimited.main()"
+    lines = f"from confinement import landlock, limited, seccomp\n{lacking}\nlimited.main()"
     (code / "lacking.py").write_text(lines)
     targets = {
         "files": ["/etc/passwd"],
@@ -174,7 +206,7 @@ async def test_one_means_holds_without_the_other(
         "udp": [["127.0.0.1", 53]],
     }
     plan = {"seconds": 20, "memory_mb": 256, "reads": [], "writes": []}
-    path = os.pathsep.join([str(code), str(HARNESS), *sys.path])
+    path = os.pathsep.join([str(code), str(HERE), *sys.path, str(Path(isolation.__file__).parent)])
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "lacking", json.dumps(plan), "hostile",
         json.dumps({**targets, "answer": str(tmp_path / "answer")}),
@@ -224,7 +256,7 @@ def test_the_filter_is_well_formed_for_each_machine(machine: str) -> None:
 
 
 def test_nothing_else_of_the_worker_s_starts_a_process() -> None:
-    """One way into a process that reads what is foreign, so that none is left open; alone.py starts the worker itself."""
+    """One way to start a process for a hostile file, so that none is left open; alone.py starts the worker itself."""
     home = Path(isolation.__file__).parent
     starts = (
         "subprocess",

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-import leases
-from connections import Requests
-from leases import Leases
+from durable_lambda.worker import leases
+from durable_lambda.worker.connections import Requests
+from durable_lambda.worker.leases import Leases
 
 TTL = 0.3
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-import offers
-from offers import MOST_WAITING, Offer, Offers
+from durable_lambda.worker.offers import MOST_WAITING, Offer, Offers
 
 #: After so many seconds the server offers a task again; an offer is good for a little less.
 AGAIN = 5.0
@@ -19,7 +18,7 @@ class Worker:
         #: Whether its leases are behind.
         self.behind = False
         self.offers = Offers(places, self.begun.append, seconds=AGAIN, wait=lambda: self.behind)
-        monkeypatch.setattr(offers.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr("durable_lambda.worker.offers.time.monotonic", lambda: self.now)
 
     def offer(self, *names: str, version: int = 1) -> None:
         for name in names:

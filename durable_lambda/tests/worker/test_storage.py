@@ -9,8 +9,8 @@ import pytest
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError
 
-from storage import Storage
-from trouble import Permanent, Transient
+from durable_lambda.worker.storage import Storage
+from durable_lambda.worker.trouble import Permanent, Transient
 
 URL = {"endpoint_url": "http://localstack:4566"}
 
@@ -32,7 +32,7 @@ async def met(storage: Storage, error: Exception) -> Exception:
         raise error
 
     with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is the question
-        await storage._call("document_not_found", call, "s3://b/k")
+        await storage._call("not_there", call, "s3://b/k")
     return caught.value
 
 
@@ -43,7 +43,7 @@ async def met(storage: Storage, error: Exception) -> Exception:
         botocore.exceptions.ConnectTimeoutError(**URL),
         botocore.exceptions.ReadTimeoutError(**URL),
         botocore.exceptions.ProxyConnectionError(proxy_url="http://proxy"),
-        botocore.exceptions.SSLError(error="broken", **URL),
+        botocore.exceptions.SSLError(error=OSError("broken"), **URL),
         # These are not.
         botocore.exceptions.EndpointConnectionError(**URL),
         botocore.exceptions.ConnectionClosedError(**URL),
@@ -53,7 +53,7 @@ async def met(storage: Storage, error: Exception) -> Exception:
         ConnectionResetError("cut"),
         TimeoutError("slow"),
         ClientError(
-            {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "PutObject"
+            {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "PutObject"  # type: ignore[typeddict-item]
         ),
     ],
     ids=lambda error: type(error).__name__,
@@ -68,11 +68,11 @@ async def test_what_may_pass_is_tried_again(storage: Storage, error: Exception) 
 @pytest.mark.parametrize(
     ("code", "status", "told"),
     [
-        ("NoSuchKey", 404, "document_not_found"),
-        ("404", 404, "document_not_found"),
-        ("AccessDenied", 403, "document_not_readable"),
-        ("InvalidRequest", 400, "document_not_readable"),
-        ("InvalidBucketName", 400, "document_not_readable"),
+        ("NoSuchKey", 404, "not_there"),
+        ("404", 404, "not_there"),
+        ("AccessDenied", 403, "storage_refused"),
+        ("InvalidRequest", 400, "storage_refused"),
+        ("InvalidBucketName", 400, "storage_refused"),
     ],
 )
 async def test_what_will_not_pass_ends_the_job(storage: Storage, code: str, status: int, told: str) -> None:
@@ -85,7 +85,7 @@ async def test_what_will_not_pass_ends_the_job(storage: Storage, code: str, stat
 async def test_what_the_client_itself_refuses_ends_the_job(storage: Storage, tmp_path: Path) -> None:
     with pytest.raises(Permanent) as caught:
         await storage.fetch("documents\\work", "x", tmp_path / "x")
-    assert caught.value.code == "url_not_allowed"
+    assert caught.value.code == "storage_refused"
 
 
 async def test_a_fault_of_this_machine_s_disk_is_none_of_s3_s(storage: Storage) -> None:

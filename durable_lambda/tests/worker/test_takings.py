@@ -8,9 +8,9 @@ from resonate.error import ServerError
 from resonate.send import TaskAcquireResult
 from resonate.types import PromiseCreateReq, PromiseRecord, PromiseSettleReq, TaskRecord, Value
 
-from contract import failure_of
-from offers import Offer
-from takings import Ended, SetAside, Takings
+from durable_lambda.faults import failure_of
+from durable_lambda.worker.offers import Offer
+from durable_lambda.worker.takings import Ended, SetAside, Takings
 
 TASK = "doc/j"
 TRIES = 5
@@ -301,7 +301,7 @@ async def test_with_two_tries_the_second_is_alone(server: Server) -> None:
 
 
 async def test_memory_is_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("takings._MOST_REMEMBERED", 3)
+    monkeypatch.setattr("durable_lambda.worker.takings._MOST_REMEMBERED", 3)
     takings = Fleet(server).worker()
     for number in range(9):
         takings._remember(str(number), 1)

@@ -1,5 +1,5 @@
-"""Suspects: tasks that two workers in a row were lost with. Each runs in a process of its own, so that it takes nothing
-with it when it kills that, while the worker goes on with everything else.
+"""Suspects: tasks that two workers in a row were lost with. Each runs in a process of its own, so that it kills nothing
+else when it kills its process, while the worker goes on with its other tasks.
 """
 
 from __future__ import annotations
@@ -14,30 +14,33 @@ from pathlib import Path
 
 from resonate.error import ResonateError
 
-from contract import job_id_of
-from offers import Offer
+from durable_lambda.ids import job_id_of
+from durable_lambda.worker.offers import Offer
 
 logger = logging.getLogger("worker.alone")
 
 #: Processes at once. Each is a worker without its other jobs: 100 MB and what the job itself takes.
 MOST = 2
 
-_HOME = Path(__file__).parent
+
+def own_command() -> tuple[str, ...]:
+    """What started this process: Python and the application's `worker.py`."""
+    return sys.executable, str(Path(sys.modules["__main__"].__file__ or "worker.py").resolve())
 
 
 class Alone:
-    """Runs tasks that are set aside, each in a process of its own: `python worker.py TASK VERSION HOW`.
+    """Runs tasks that are set aside, each in a process of its own: `<command> TASK VERSION HOW`.
 
-    `still_offered` says whether nobody has taken a task since; `command` is for tests.
+    `still_offered` says whether nobody has taken a task since. `command` starts the application's worker.
     """
 
     def __init__(
         self,
         still_offered: Callable[[Offer], Awaitable[bool]],
-        command: tuple[str, ...] = (sys.executable, "worker.py"),
+        command: tuple[str, ...] | None = None,
     ) -> None:
         self._still_offered = still_offered
-        self._command = command
+        self._command = command or own_command()
         self._closed = False
         self._waiting: dict[str, Offer] = {}
         self._running: dict[str, Offer] = {}
@@ -47,7 +50,7 @@ class Alone:
         self._ends: dict[str, str] = {}
 
     def add(self, offer: Offer) -> None:
-        """Run the task once there is room. Offered again under a later version, it is no longer its process's own."""
+        """Run the task once there is room. A process whose task is offered again has lost its lease: it is killed."""
         running = self._running.get(offer.task_id)
         if self._closed or (running is not None and running.version >= offer.version):
             return
@@ -80,7 +83,7 @@ class Alone:
 
     async def _run(self, offer: Offer) -> None:
         try:
-            # It may have waited for long: another worker has it, or it is over.
+            # It may have waited for long, and be another worker's by now, or over.
             with suppress(ResonateError):
                 if not self._closed and await self._still_offered(offer):
                     await self._process(offer)
@@ -97,7 +100,6 @@ class Alone:
             offer.task_id,
             str(offer.version),
             how,
-            cwd=_HOME,
             stdin=asyncio.subprocess.DEVNULL,
         )
         self._processes[offer.task_id] = process

@@ -1,7 +1,7 @@
 """The SDK's client and its two connections to the server, made to survive what a long-running process meets.
 
-They override private methods of the SDK, so they know one version of it: :func:`check_sdk` is called before work
-begins, and `docs/decisions/0033-the-sdks-connections.md` says what to look at on an upgrade.
+They override private methods of the one SDK version that importing `durable_lambda` accepts.
+`docs/decisions/0033-the-sdks-connections.md` says what to look at on an upgrade.
 """
 
 from __future__ import annotations
@@ -19,14 +19,12 @@ from resonate.connections import HttpConnection, SSEConnection
 from resonate.error import ConnectorError
 from resonate.resonate import Resonate
 from resonate.retry import ExponentialBackoff
-from resonate.send import Sender
 from resonate.transport import ExecuteMsg, Message
 
-from alone import Alone
-from contract import SDK_VERSION, OtherSdkError, check_version
-from leases import Leases
-from offers import Offer, Offers
-from takings import Ended, SetAside, Takings
+from durable_lambda.worker.alone import Alone
+from durable_lambda.worker.leases import Leases
+from durable_lambda.worker.offers import Offer, Offers
+from durable_lambda.worker.takings import Ended, SetAside, Takings
 
 #: Quick to be back after a restart of the server; the SDK's own ladder goes up to a minute.
 _BACKOFF = ExponentialBackoff(initial=0.1, factor=2.0, max_delay=2.0)
@@ -34,29 +32,10 @@ _BACKOFF = ExponentialBackoff(initial=0.1, factor=2.0, max_delay=2.0)
 _REQUEST_SECONDS = 15
 
 
-def check_sdk() -> None:
-    """Raises :class:`OtherSdkError` where the SDK is not the one whose private methods are overridden here."""
-    check_version()
-    for owner, name in (
-        (HttpConnection, "_ensure_session"),
-        (SSEConnection, "_ensure_session"),
-        (SSEConnection, "_read_stream"),
-        (Resonate, "_on_message"),
-        (Resonate, "_spawn"),
-        (Resonate, "_bounded_execute"),
-        (Sender, "_send_envelope"),
-    ):
-        if not callable(getattr(owner, name, None)):
-            raise OtherSdkError(
-                f"resonate-sdk {SDK_VERSION} has no {owner.__name__}.{name}; see decision 0033."
-            )
-
-
 class Client(Resonate):
-    """The SDK's client, taking up offered work as :class:`offers.Offers` has it, but for suspects.
+    """The SDK's client, which takes up offered tasks by the rules of offers.py, and sets suspects aside (alone.py).
 
-    `task_tries` is the setting; `how` is given in a suspect's own process, where none is set aside: how the last one
-    ended.
+    `task_tries` is the setting. `how` is given in a suspect's own process, which sets none aside: how the last one ended.
     """
 
     def __init__(
@@ -89,7 +68,7 @@ class Client(Resonate):
             self._offers.add(Offer(msg.task_id, msg.version))
 
     def take_no_more(self) -> None:
-        """Begin none of what is offered from now on, nor of what waits for a place."""
+        """Begin nothing more: neither what is offered from now on nor what waits for a place."""
         self._offers.close()
 
     def taking_up(self) -> set[str]:
@@ -110,10 +89,10 @@ class Client(Resonate):
 
 
 class Requests(HttpConnection):
-    """Requests to the server, with a limit on the time that one may take.
+    """Requests to the server, each with a time limit.
 
-    `took` is called with the seconds from sending a request to its answer, or until it is given up; a server that cannot be
-    reached does not count.
+    `took` is called with the seconds from sending a request until it is answered or given up. Requests that did not
+    reach the server do not count.
     """
 
     def __init__(
@@ -134,16 +113,15 @@ class Requests(HttpConnection):
     async def send(self, req: str, headers: dict[str, str] | None = None) -> str:
         try:
             return await super().send(req, headers)
-        except TimeoutError as error:  # which the SDK lets pass, and then forgets to give the task back
+        except TimeoutError as error:  # the SDK does not catch it, and would keep the task
             raise ConnectorError(error) from error
 
 
 class Inbox(SSEConnection):
     """Work from the server, as it pushes it.
 
-    The SDK's own session ends every stream after five minutes with an error that its loop does not catch: the
-    worker would be deaf from then on. This one has no such limit, and notices a server that vanished without
-    a word by TCP keep-alive.
+    The SDK's own session ends every stream after five minutes with an error that its loop does not catch: the worker
+    would get no work from then on. This one has no such limit; TCP keep-alive notices a server that has vanished.
     """
 
     def __init__(self, url: str, pid: str, group: str, auth: str | None = None) -> None:

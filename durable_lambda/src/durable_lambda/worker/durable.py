@@ -1,8 +1,8 @@
 """A durable step: tried until it is done or cannot be, each try on record, no worker held while it waits.
 
-A step is the promise `doc/<jobId>:n`. Below it, tries and pauses alternate: `:n.1` a try, `:n.2` a pause,
-`:n.3` the next try. A try that fails for now is a *value* there, not an exception, so a status call can read
-it; and a pause is a promise with a deadline, so nobody keeps a lease, memory or a thread for it.
+A step is the promise `<root>:n`. Below it, tries and pauses alternate: `:n.1` a try, `:n.2` a pause, `:n.3` the next
+try. A try that fails for now is a *value* there, not an exception, so that a status call can read it; and a pause is a
+promise with a deadline, so that nobody keeps a lease, memory or a thread for it.
 """
 
 from __future__ import annotations
@@ -19,27 +19,25 @@ from typing import Any
 from resonate.context import Context
 from resonate.error import ApplicationError
 
-from contract import Fault, Identified, failure_text, job_id_of
-from tools import Tools
-from trouble import Permanent, Transient
+from durable_lambda.deadline import FOREVER
+from durable_lambda.faults import Fault, failure_text
+from durable_lambda.ids import job_id_of
+from durable_lambda.worker.tools import Identified, Tools, tools_of
+from durable_lambda.worker.trouble import Permanent, Transient
 
 logger = logging.getLogger("worker.step")
-
-#: The deadline of everything a job waits for. The SDK's own default, 24 hours, would end a job that waits for
-#: a person; ours is far enough to be none. The root promise gets the same (see the function), so a child is
-#: never cut short by a default.
-FOREVER = timedelta(days=3650)
 
 
 @dataclass(frozen=True)
 class Step:
-    """What runs as a step: its name in the contract, its function, and whether it waits in the webhook's
-    rhythm.
+    """A step of a workflow: its name, and the function that does its work: `await run(tools, job, …)`, a checkpoint.
+
+    `delays` names the setting with the seconds between one try and the next.
     """
 
     name: str
     run: Callable[..., Awaitable[dict[str, Any]]]
-    webhook: bool = False
+    delays: str = "step_retry_seconds"
 
 
 class JobFailed(Exception):
@@ -64,14 +62,13 @@ async def run_step(ctx: Context, step: Step, job: Identified, *args: Any) -> dic
 
 
 def rejected(step: str, error: ApplicationError) -> Fault:
-    """The fault of a step whose promise was rejected, by somebody else or by a bug: a step ends with a value."""
+    """The fault of a step whose promise was rejected: by somebody else or by a bug, as a step itself ends with a value."""
     return Fault(step=step, code="internal_error", message=f"The step's promise was rejected: {error}")
 
 
 async def tries(ctx: Context, step: Step, job: Identified, args: tuple[Any, ...]) -> dict[str, Any]:
     """The step's own promise: `{"checkpoint"|"fault", "attempts", "lastError"?}`."""
-    settings = ctx.get_dependency(Tools).settings
-    delays = settings.webhook_retry_seconds if step.webhook else settings.step_retry_seconds
+    delays = _delays(tools_of(ctx), step)
     last_error: dict[str, Any] | None = None
     for number in itertools.count(1):
         outcome = await ctx.options(timeout=FOREVER).run(one_try, step, number, job, args)
@@ -92,8 +89,8 @@ async def tries(ctx: Context, step: Step, job: Identified, args: tuple[Any, ...]
 async def one_try(
     ctx: Context, step: Step, number: int, job: Identified, args: tuple[Any, ...]
 ) -> dict[str, Any]:
-    """One try of a step, a value whatever happens: a checkpoint, a fault, or a transient and its delay."""
-    tools = ctx.get_dependency(Tools)
+    """One try of a step. Always a value: a checkpoint, a fault, or a transient fault and the delay after it."""
+    tools = tools_of(ctx)
     started = time.monotonic()
     outcome: dict[str, Any]
     level = logging.INFO
@@ -108,28 +105,30 @@ async def one_try(
         await tools.crash_point(job, step.name, "after")
         note = {"outcome": "done"}
     except Permanent as trouble:
-        outcome = {"fault": {"code": trouble.code, "message": trouble.message}}
-        note = {"outcome": "failed", "code": trouble.code, "reason": trouble.message}
+        code = tools.codes.get(trouble.code, trouble.code)
+        outcome = {"fault": {"code": code, "message": trouble.message}}
+        note = {"outcome": "failed", "code": code, "reason": trouble.message}
     except Exception as error:
         if not isinstance(error, Transient):
             logger.exception("a step met an unexpected error", extra={"step": step.name, "attempt": number})
-            # A bug does not go away by waiting, but what looks like one may.
+            # Waiting mends no bug, but may mend what looks like one.
             error = Transient("internal_error", f"{type(error).__name__}: {error}", most=3)
         level = logging.WARNING
-        outcome = _transient(tools, step, number, error)
+        error.code = tools.codes.get(error.code, error.code)
+        outcome = _transient(_delays(tools, step), number, error)
         note = {"outcome": "transient", "code": error.code, "reason": error.message}
     _log(ctx, step.name, number, time.monotonic() - started, level, note)
     return outcome
 
 
 def refused(ctx: Context) -> dict[str, str] | None:
-    """The fault that a step ends with instead of being run, where it has cost one worker after the other."""
-    reason = ctx.get_dependency(Tools).refusal(ctx.info.id)
+    """The fault that a step ends with instead of being run, where it has killed one worker after the other."""
+    reason = tools_of(ctx).refusal(ctx.info.id)
     return None if reason is None else {"code": "worker_lost", "message": reason}
 
 
 def log_begin(ctx: Context, step: str, number: int = 1) -> None:
-    """Say what begins, before it does: of a worker that dies in it, this is the last word."""
+    """Log that a step begins, before it does: a worker that dies in it logs nothing after this."""
     extra = {"event": "step begun", "job": job_id_of(ctx.info.id), "step": step, "attempt": number}
     logger.info("%s: begun", step, extra=extra)
 
@@ -140,7 +139,7 @@ def log_step(ctx: Context, step: str, outcome: str) -> None:
 
 
 def _log(ctx: Context, step: str, number: int, seconds: float, level: int, note: dict[str, str]) -> None:
-    """One line a step: this one. A try that failed for now is told as such."""
+    """The log's one line about the end of a step, or of a try that failed for now."""
     event = "step tried" if note["outcome"] == "transient" else "step finished"
     extra = {
         "event": event,
@@ -153,9 +152,12 @@ def _log(ctx: Context, step: str, number: int, seconds: float, level: int, note:
     logger.log(level, "%s: %s", step, note["outcome"], extra=extra)
 
 
-def _transient(tools: Tools, step: Step, number: int, error: Transient) -> dict[str, Any]:
-    settings = tools.settings
-    delays = settings.webhook_retry_seconds if step.webhook else settings.step_retry_seconds
+def _delays(tools: Tools, step: Step) -> tuple[float, ...]:
+    delays: tuple[float, ...] = getattr(tools.settings, step.delays)
+    return delays
+
+
+def _transient(delays: tuple[float, ...], number: int, error: Transient) -> dict[str, Any]:
     delay = delays[number - 1] if number <= len(delays) else 0.0
     if error.most is not None and number >= error.most:
         return {"fault": {"code": error.code, "message": error.message}}
@@ -169,10 +171,10 @@ def _transient(tools: Tools, step: Step, number: int, error: Transient) -> dict[
 async def pause(ctx: Context, duration: timedelta) -> None:
     """Wait durably: suspended until the promise's deadline passes, or somebody resolves it early.
 
-    Not `ctx.sleep()`: in SDK 0.8.1 its timer is a task as well, which every worker that is offered it takes
-    and drops, once a lease, for as long as the timer runs.
+    Not `ctx.sleep()`: in SDK 0.8.1 its timer is a task as well, which a worker takes and drops once a lease for as
+    long as the timer runs.
     """
-    with contextlib.suppress(ApplicationError):  # how a promise that timed out is told
+    with contextlib.suppress(ApplicationError):  # what the SDK raises for a promise that timed out
         await ctx.promise(timeout=duration)
 
 

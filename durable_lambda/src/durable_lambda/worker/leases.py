@@ -20,14 +20,14 @@ from resonate.transport import Transport
 
 logger = logging.getLogger("worker.leases")
 
-#: Seconds the worker's loop may stand still and keep its leases. A worker that hangs for longer hangs for ever: another one
-#: shall have its jobs, and it is ended.
+#: Seconds that the worker's event loop may stand still and keep its leases. One that hangs for longer is taken to hang for
+#: ever: the worker is ended, and its jobs go to another one.
 HUNG_SECONDS = 30.0
-#: Seconds a worker that stops waits for the answer to what it has just asked for.
+#: Seconds that a worker told to stop waits for the answers to its last requests for tasks.
 ASKING_SECONDS = 1.0
-#: A lease lasts at least so many times as long as a renewal takes, from when it should have begun until its answer.
+#: A lease lasts at least this many times as long as a renewal takes, counted from when it was due.
 ROOM = 5.0
-#: The longest lease, in seconds: what is waited for at most when a worker dies on a machine that busy.
+#: The longest lease in seconds: how long at most the jobs of a worker that dies on such a busy machine have to wait.
 LONGEST_SECONDS = 60.0
 #: Seconds for which a late renewal counts.
 REMEMBERED_SECONDS = 15.0
@@ -36,9 +36,9 @@ REMEMBERED_SECONDS = 15.0
 class Leases:
     """The SDK's heartbeat, with what it lacks: a thread of its own, and tasks given back by a worker that stops.
 
-    `connect` makes a connection to the server, and has what it is given called with the seconds that each request took;
-    it is called in the thread. `bind()` hands over the client's sender, which exists only once the client does, for
-    giving back. `hung` is called, in the thread, once the worker's loop has not turned for so long that it never will.
+    `connect` makes a connection to the server that calls the function it is given with the seconds that each request
+    took; it is called in the thread. `bind()` hands over the client's sender, for giving back: it exists only once the
+    client does. `hung` is called in the thread when the worker's event loop hangs.
     """
 
     def __init__(

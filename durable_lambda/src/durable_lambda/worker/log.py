@@ -29,7 +29,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def _takeover(record: logging.LogRecord) -> bool:
-    """Turn the traces of a lost lease or a cancelled job into a line: both are how such a job ends here."""
+    """Turn the stack traces of a lost lease or a cancelled job into one line: both are expected."""
     error = record.exc_info[1] if record.exc_info else None
     causes = getattr(error, "causes", None) or [error]
     codes = {getattr(cause, "code", None) for cause in causes}

@@ -1,4 +1,4 @@
-"""Which offers of work to take up: never more than there are places, each once, none that is another worker's by now."""
+"""Which offers of work to take up: never more than there are places, each once, and none that is out of date."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Offer(NamedTuple):
 class Offers:
     """Hands offers to `begin`, as many at once as there are places; `end` says that one is over.
 
-    What nobody has taken up is offered again after `seconds` (the server's RESONATE_TASKS__RETRY_TIMEOUT), to whichever
-    worker's turn it is: by then an offer is let go here. While `wait()` is true nothing is begun.
+    The server offers a task that nobody has taken up again after `seconds` (RESONATE_TASKS__RETRY_TIMEOUT), to whichever
+    worker's turn it is; before that, the older offer is dropped here. While `wait()` is true nothing is begun.
 
-    The SDK itself queues all that is offered and asks the server for each, however long ago that was: with many jobs
-    and several workers, most of what they do would be to ask for what another one has.
+    The SDK itself queues every offer and asks the server for each, however old it is: with many jobs and several
+    workers, most of their requests would be for tasks that another worker has.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Offers:
     ) -> None:
         self._places = places
         self._begin = begin
-        #: A little less than the server takes: what it is about to offer to another worker is let go.
+        #: A little less than the server waits: what it is about to offer to another worker is dropped.
         self._seconds = seconds * 0.9
         self._wait = wait
         self._under_way: set[Offer] = set()

@@ -1,5 +1,4 @@
-"""The worker's process: connects, says that it is well, works until it is told to stop, gives back what it
-holds.
+"""The worker's process: it connects, works until it is told to stop, and gives back what it holds.
 
 Usage: python worker.py
        python worker.py TASK VERSION HOW     (called by alone.py: runs one task and ends)
@@ -17,41 +16,74 @@ import signal
 import sys
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from resonate.error import ResonateError
+from resonate.resonate import Resonate
 from resonate.retry import Never
 
-import confinement
-import log
-import workflow
-from connections import Client, Inbox, Requests, check_sdk
-from contract import OtherSdkError
-from leases import Leases
-from offers import Offer
-from settings import SettingError, Settings, load, model_keys
-from tools import Tools
+from durable_lambda.application import NoApplicationError, application
+from durable_lambda.worker import confinement, health, log
+from durable_lambda.worker.connections import Client, Inbox, Requests
+from durable_lambda.worker.leases import Leases
+from durable_lambda.worker.offers import Offer
+from durable_lambda.worker.settings import SettingError, Settings, load
+from durable_lambda.worker.tools import Tools, provide
 
 logger = logging.getLogger("worker")
+
+#: Makes a workflow's functions known to the SDK under the names that promises carry.
+type Register = Callable[[Resonate], object]
 
 _PR_SET_PDEATHSIG = 1
 
 
-async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT."""
+def run(
+    register: Register, *, settings: type[Settings] = Settings, tools: Callable[[Any], Tools] = Tools
+) -> None:
+    """Be the worker of an application, until SIGTERM or SIGINT. Ends the process.
+
+    `settings` is the application's kind of settings; `tools` makes what its steps are handed, of these settings.
+    """
+    log.configure()
+    faulthandler.enable()  # for a crash in a library's C code: where in Python it was called
+    arguments = sys.argv[1:]
+    if len(arguments) not in (0, 3):
+        sys.exit("Usage: python worker.py")
+    if arguments:
+        with contextlib.suppress(OSError):  # where memory runs out, the kernel kills a suspect first
+            Path("/proc/self/oom_score_adj").write_text("500")
+    # Other processes of this user, readers of hostile files among them, may not see its environment and memory: both
+    # hold keys.
+    confinement.hide()
+    try:
+        application()
+        found = load(settings)
+        if not arguments:
+            health.make(Path(found.health_file))
+        made = tools(found)
+    except (NoApplicationError, SettingError) as error:
+        sys.exit(f"worker: {error}")
+    if arguments:
+        task, version, how = arguments
+        asyncio.run(work_alone(register, found, made, Offer(task, int(version)), how))
+    else:
+        asyncio.run(work(register, found, made))
+    # A step may still do something in a thread. It is not waited for: its task is another worker's by now.
+    logging.shutdown()
+    os._exit(0)
+
+
+async def work(register: Register, settings: Settings, tools: Tools) -> None:
+    """Take up tasks until SIGTERM or SIGINT."""
     stop = _told_to_stop()
-    inbox = Inbox(
-        settings.resonate_url,
-        pid := uuid.uuid4().hex,
-        settings.worker_group,
-        auth=settings.resonate_token or None,
-    )
-    resonate, leases, tools = _assemble(settings, pid, [inbox])
+    pid = uuid.uuid4().hex
+    inbox = Inbox(settings.resonate_url, pid, settings.worker_group, auth=settings.token)
+    resonate, leases = _client(register, settings, tools, pid, [inbox])
     resonate.start()
-    health = asyncio.create_task(_say_healthy(Path(settings.health_file), inbox))
+    healthy = asyncio.create_task(health.report(Path(settings.health_file), inbox))
     logger.info(
         "worker started",
         extra={
@@ -61,14 +93,14 @@ async def run(settings: Settings) -> None:
         },
     )
 
-    # Work that is offered while S3's client is made begins; only a step that needs it waits.
-    opened, stopped = asyncio.create_task(tools.storage.open()), asyncio.create_task(stop.wait())
+    # Jobs begin while the tools are opened; only a step that needs what is being opened waits.
+    opened, stopped = asyncio.create_task(tools.open()), asyncio.create_task(stop.wait())
     await asyncio.wait({opened, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if opened.done():
         opened.result()
     await stopped
-    # First deaf, so that nothing new comes; then the tasks back, so that another worker goes on at once.
-    health.cancel()
+    # First take no more, then give the tasks back, so that another worker goes on at once.
+    healthy.cancel()
     resonate.take_no_more()
     await inbox.stop()
     _, given_back = await asyncio.gather(
@@ -78,13 +110,14 @@ async def run(settings: Settings) -> None:
     await tools.close()
 
 
-async def run_alone(settings: Settings, offer: Offer, how: str) -> None:
+async def work_alone(register: Register, settings: Settings, tools: Tools, offer: Offer, how: str) -> None:
     """Run one task, a suspect, in this process: until it waits or is over, or until SIGTERM. See alone.py."""
     stop = _told_to_stop()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # not without the worker that began it
-    resonate, leases, tools = _assemble(replace(settings, worker_concurrency=1), uuid.uuid4().hex, [], how)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # ends with the worker that started it
+    one = settings.model_copy(update={"worker_concurrency": 1})
+    resonate, leases = _client(register, one, tools, uuid.uuid4().hex, [], how)
     resonate.start()
-    opened, stopped = asyncio.create_task(tools.storage.open()), asyncio.create_task(stop.wait())
+    opened, stopped = asyncio.create_task(tools.open()), asyncio.create_task(stop.wait())
     running = asyncio.create_task(resonate.run_one(offer))
     waited: set[asyncio.Task[Any]] = {opened, running, stopped}
     while not running.done() and not stopped.done():
@@ -94,7 +127,7 @@ async def run_alone(settings: Settings, offer: Offer, how: str) -> None:
     if not running.done():
         await _give_back(settings, leases, lambda: set() if running.done() else {offer.task_id})
     else:
-        with contextlib.suppress(ResonateError):  # which the SDK has logged, and given the task back
+        with contextlib.suppress(ResonateError):  # the SDK has logged it, and given the task back
             running.result()
 
 
@@ -107,19 +140,23 @@ def _told_to_stop() -> asyncio.Event:
     return stop
 
 
-def _assemble(
-    settings: Settings, pid: str, inboxes: list[Inbox], how: str | None = None
-) -> tuple[Client, Leases, Tools]:
-    """The SDK's client with our workflow, leases and tools; with `how`, that of a suspect's own process."""
-    token = settings.resonate_token or None
+def _client(
+    register: Register,
+    settings: Settings,
+    tools: Tools,
+    pid: str,
+    inboxes: list[Inbox],
+    how: str | None = None,
+) -> tuple[Client, Leases]:
+    """The SDK's client with the application's workflow and tools; with `how`, that of a suspect's own process."""
 
     def connect(took: Callable[[float], None] | None = None) -> Requests:
-        return Requests(settings.resonate_url, auth=token, took=took)
+        return Requests(settings.resonate_url, auth=settings.token, took=took)
 
-    leases = Leases(pid, settings.task_ttl_seconds, connect, token, hung=_end)
+    leases = Leases(pid, settings.task_ttl_seconds, connect, settings.token, hung=_end)
     resonate = Client(
         network=connect(),
-        token=token,
+        token=settings.token,
         sources=inboxes,
         group=settings.worker_group,
         pid=pid,
@@ -134,12 +171,11 @@ def _assemble(
         autostart=False,
     )
     leases.bind(resonate.takings)
-    tools = Tools(settings)
     tools.promises = resonate.promises
     tools.refusal = resonate.takings.refusal
-    resonate.with_dependency(tools)
-    workflow.register(resonate)
-    return resonate, leases, tools
+    provide(resonate, tools)
+    register(resonate)
+    return resonate, leases
 
 
 async def _give_back(settings: Settings, leases: Leases, taking_up: Callable[[], set[str]]) -> int:
@@ -149,56 +185,8 @@ async def _give_back(settings: Settings, leases: Leases, taking_up: Callable[[],
 
 
 def _end() -> None:
-    """End a worker that hangs, as by a crash: it is started again, and what hung it is a suspect (takings.py)."""
-    logger.error("the worker hangs: it ends, and says where every thread stands")
+    """End a worker that hangs, as a crash would: it is started again, and the task that hung it is a suspect."""
+    logger.error("the worker hangs: it ends, and prints where every thread stands")
     faulthandler.dump_traceback(all_threads=True)
     logging.shutdown()
     os._exit(3)
-
-
-async def _say_healthy(file: Path, inbox: Inbox) -> None:
-    """Touch the health file each second while the server can reach this worker and the loop turns."""
-    while True:
-        if inbox.connected:
-            file.touch()  # noqa: ASYNC240 - in memory
-        else:
-            file.unlink(missing_ok=True)  # noqa: ASYNC240
-        await asyncio.sleep(1)
-
-
-def _check_isolation(settings: Settings) -> None:
-    """Say what the reader's process is not closed off from. Raises :class:`SettingError` where that is required."""
-    for gap in confinement.missing():
-        if settings.reader_isolation == "required":
-            raise SettingError(f"READER_ISOLATION=required cannot be kept. {gap}")
-        logger.warning("the reader's process is not wholly closed in", extra={"missing": gap})
-
-
-def main() -> None:
-    log.configure()
-    faulthandler.enable()  # of a crash in a library's C code, where in ours it was called
-    if sys.argv[1:]:
-        with contextlib.suppress(OSError):  # where memory runs out, a suspect goes first
-            Path("/proc/self/oom_score_adj").write_text("500")
-    # What the environment and memory hold, keys among them, is nobody else's from here on.
-    confinement.hide()
-    try:
-        check_sdk()
-        settings = load()
-        _check_isolation(settings)
-        for name, value in model_keys().items():
-            os.environ.setdefault(name, value)
-    except (SettingError, OtherSdkError) as error:
-        sys.exit(f"worker: {error}")
-    match sys.argv[1:]:
-        case [task, version, how]:
-            asyncio.run(run_alone(settings, Offer(task, int(version)), how))
-        case _:
-            asyncio.run(run(settings))
-    # Whatever a step still does in a thread is no longer ours: its lease is another worker's.
-    logging.shutdown()
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """The S3 client, and its errors sorted into what may pass and what will not.
 
-Apart from storage.py because boto3 is slow to load: a worker that starts again takes up its jobs meanwhile.
+A module of its own because boto3 is slow to load: a worker that starts takes up jobs meanwhile.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from trouble import Permanent, Transient, Trouble
+from durable_lambda.worker.trouble import Permanent, Transient, Trouble
 
 _MISSING = {"NoSuchKey", "NoSuchBucket", "404", "NotFound", "NoSuchVersion"}
 _REFUSED = {
@@ -49,9 +49,9 @@ def client(connections: int) -> Any:
 
 
 def trouble(error: Exception, missing: str, what: str) -> Trouble | None:
-    """What a step is told of an error met on `what`; None where S3 has no part in it.
+    """The fault that an error of a request for `what` stands for; None where it is not S3's error.
 
-    `missing` is the code when the object is not there.
+    `missing` is the code for an object that is not there.
     """
     if isinstance(error, ClientError):
         code = error.response.get("Error", {}).get("Code", "")
@@ -59,13 +59,13 @@ def trouble(error: Exception, missing: str, what: str) -> Trouble | None:
         if code in _MISSING:
             return Permanent(missing, f"{what} does not exist ({code}).")
         if code in _REFUSED or status == 403:
-            return Permanent("document_not_readable", f"S3 refuses access to {what} ({code}).")
+            return Permanent("storage_refused", f"S3 refuses access to {what} ({code}).")
         if code in _PASSING or status >= 500 or status in {0, 408, 429}:
             return Transient("storage_unavailable", f"S3 cannot serve {what} now ({code}).")
-        return Permanent("document_not_readable", f"S3 refuses {what}: {error}")
+        return Permanent("storage_refused", f"S3 refuses {what}: {error}")
     if isinstance(error, ParamValidationError):
-        return Permanent("url_not_allowed", f"S3 can have no such object as {what}: {error}")
-    # Some of botocore's are an OSError as well, and none of Python's own for connections: its time-outs, for two.
+        return Permanent("storage_refused", f"S3 can have no such object as {what}: {error}")
+    # Some of botocore's errors, time-outs among them, are an OSError and neither of Python's own two here.
     if isinstance(error, BotoCoreError | S3UploadFailedError | ConnectionError | TimeoutError):
         return Transient("storage_unavailable", f"S3 cannot serve {what} now: {error}")
     return None

@@ -1,4 +1,4 @@
-"""S3, off the event loop."""
+"""S3, off the event loop. Needs the library's extra `s3`."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from trouble import Permanent
+from durable_lambda.worker.trouble import Permanent
 
 _BLOCK = 1 << 20
 
 
 def _open(threads: int) -> Any:
-    import s3  # in a thread: it takes seconds where disks are slow
+    from durable_lambda.worker import s3  # in a thread: it takes seconds where disks are slow
 
     return s3.client(threads)
 
 
 class Storage:
-    """The few S3 calls the steps need. Every method raises only :class:`trouble.Trouble`."""
+    """The few S3 calls that steps need. Every method raises only :class:`durable_lambda.worker.trouble.Trouble`.
+
+    `missing` is the code for an object that is not there.
+    """
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
@@ -38,22 +41,22 @@ class Storage:
         return self._opening
 
     async def _call[T](self, missing: str, function: Callable[[Any], T], what: str) -> T:
-        """Run a blocking call on the client; `missing` is the code when the object is not there."""
+        """Run a blocking call on the client."""
         loop, client = asyncio.get_running_loop(), self._client()
         try:
             return await loop.run_in_executor(self._pool, lambda: function(client.result()))
         except Exception as error:
-            import s3  # which is there by now
+            from durable_lambda.worker import s3  # loaded by now
 
             trouble = s3.trouble(error, missing, what)
             if trouble is None:
                 raise
             raise trouble from None
 
-    async def size(self, bucket: str, key: str) -> tuple[int, str]:
+    async def size(self, bucket: str, key: str, *, missing: str = "checkpoint_lost") -> tuple[int, str]:
         """Bytes and declared media type of an object."""
         what = f"s3://{bucket}/{key}"
-        head = await self._call("document_not_found", lambda s3: s3.head_object(Bucket=bucket, Key=key), what)
+        head = await self._call(missing, lambda s3: s3.head_object(Bucket=bucket, Key=key), what)
         return head["ContentLength"], head.get("ContentType", "")
 
     async def fetch(self, bucket: str, key: str, path: Path, *, missing: str = "checkpoint_lost") -> None:
@@ -107,9 +110,7 @@ class Storage:
         return found
 
     async def delete(self, bucket: str, prefix: str, *, exactly: bool) -> list[str]:
-        """Delete the object of this key (`exactly`), or all below a prefix. Returns the URIs of what was
-        there.
-        """
+        """Delete the object of this key (`exactly`), or all below a prefix. Returns the URIs of what was there."""
 
         def remove(s3: Any) -> list[str]:
             pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)

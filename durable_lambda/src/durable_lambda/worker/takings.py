@@ -1,10 +1,11 @@
-"""What became of a task each time that a worker took it, so that a job that kills its workers is found and ended.
+"""Counts the workers that a task has killed, so that a job that kills its workers is found and ended.
 
-A worker that dies says nothing. The next one that takes the task sees it by the server's record: the task was neither
-suspended (then what it waited for has ended, and the server counts that) nor given back (then a note says so). It leaves
-a note: a promise `<task>:lost.<n>` for the n-th taking, ended as it is made, in the task's own branch, so that the
-server hands the notes to whoever takes the task next. A first taking, and a taking after a wait that this very worker
-began, cost nothing. docs/decisions/0083-a-job-that-kills-its-workers.md says why it is done like this.
+A worker that dies says nothing. The next one that takes the task tells it from the server's record: the task was neither
+suspended (then something that it waited for has ended, and the server counts that) nor given back (then a note says so).
+It leaves a note for the worker that was lost: a promise `<task>:lost.<n>` for the n-th taking, ended as it is made, in the
+task's own branch, so that the server hands all notes to whoever takes the task next. The first taking costs no request,
+nor does one after a wait that this very worker began. Why it is done like this:
+docs/decisions/0083-a-job-that-kills-its-workers.md.
 """
 
 from __future__ import annotations
@@ -30,16 +31,17 @@ from resonate.types import (
     TaskRecord,
 )
 
-from contract import Fault, failure_text, job_id_of
-from offers import Offer
+from durable_lambda.faults import Fault, failure_text
+from durable_lambda.ids import job_id_of
+from durable_lambda.worker.offers import Offer
 
 logger = logging.getLogger("worker.takings")
 
 #: The tag of a note, and the two kinds: the worker was lost, the worker lived and let go of the task.
 _TAG = "durable:note"
 _LOST, _LEFT = "lost", "left"
-#: A task whose last takings were lost, this many in a row, runs alone. Not the first: one worker that is killed must
-#: not have its jobs run one by one.
+#: A task that was lost so many times in a row runs alone. Not after the first time: a worker that somebody kills must not
+#: have all its jobs run one by one.
 _ALONE_FROM = 2
 #: Tasks whose last taking is remembered.
 _MOST_REMEMBERED = 10_000
@@ -61,9 +63,9 @@ class _Task(msgspec.Struct):
 
 
 class Takings:
-    """The SDK's line to the server for tasks (`TaskLifecycle`), which keeps account of the takings.
+    """The SDK's line to the server for tasks (`TaskLifecycle`), which counts the takings that were lost.
 
-    `tries` takings lost in a row, without a checkpoint in between, end the job. `how` says how the last one ended, where
+    `tries` of them in a row, without a checkpoint in between, end the job. `how` says how the last worker ended, where
     that is known.
     """
 
@@ -141,7 +143,7 @@ class Takings:
         return version >= _ALONE_FROM and await self._find(_note_id(id, _LOST, version - 1)) is not None
 
     async def _account(self, taken: TaskAcquireResult, version: int) -> None:
-        """Note that the taking before this one was lost, and draw the conclusion."""
+        """Note that the taking before this one was lost; refuse the step, or end the job, where that was one too many."""
         id = taken.task.id
         notes = {record.id: record for record in taken.preload if _TAG in record.tags}
         # A timer is taken and dropped, until its time has come.

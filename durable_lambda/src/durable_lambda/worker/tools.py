@@ -1,4 +1,4 @@
-"""What every step is handed: the settings, S3, the web, promises."""
+"""What every step is handed. An application adds what its own steps need by a subclass."""
 
 from __future__ import annotations
 
@@ -6,70 +6,76 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import ClassVar, Protocol
 
+from resonate.context import Context
 from resonate.promises import Promises
+from resonate.resonate import Resonate
 
-from contract import Identified
-from settings import Settings
-from storage import Storage
-from web import Web
+from durable_lambda.worker.settings import Settings
 
 logger = logging.getLogger("worker")
 
 
-def _nothing_refused(promise_id: str) -> str | None:
-    return None
+class Identified(Protocol):
+    """A job: whatever a workflow is asked to do, under the id that its client chose."""
+
+    @property
+    def jobId(self) -> str: ...  # noqa: N802 - the wire's spelling
 
 
-@dataclass
 class Tools:
-    settings: Settings
-    storage: Storage = field(init=False)
-    web: Web = field(init=False)
-    #: Promises by their ids, beyond the job's own.
-    promises: Promises = field(init=False)
-    #: Why the step that a promise is for may not run, or None: it may (see takings.py).
-    refusal: Callable[[str], str | None] = field(init=False, default_factory=lambda: _nothing_refused)
+    """The settings, and promises by their ids.
 
-    def __post_init__(self) -> None:
-        self.storage = Storage(threads=self.settings.worker_concurrency + 4)
-        self.web = Web(private_hosts=self.settings.private_hosts, sources=self.settings.sources)
+    Made before the worker connects to the server. `open()` runs while the first jobs begin: a step that needs what is
+    still being opened waits for it. `close()` runs when the worker stops.
+    """
+
+    #: What the application calls the library's own faults (:data:`durable_lambda.worker.trouble.CODES`), where it
+    #: has other words for them.
+    codes: ClassVar[Mapping[str, str]] = {}
+
+    settings: Settings
+    #: Promises beyond the job's own, once the worker's client is there.
+    promises: Promises
+    #: Why the step that a promise is for may not run, or None: it may (see takings.py).
+    refusal: Callable[[str], str | None]
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.refusal = lambda _: None
+
+    async def open(self) -> None:
+        """Connect to what steps need. An exception ends the worker."""
 
     async def close(self) -> None:
-        await self.web.close()
-        self.storage.close()
+        """Let go of what was opened."""
 
     async def crash_point(self, job: Identified, step: str, moment: str) -> None:
-        """For tests, where CRASH_FOLDER is set: a job called `crash-<step>-<moment>…` dies here, once, as by
-        `kill -9`; one called `poison-<step>-<moment>-<how>…` each time, until there is a file of its name that ends in
-        `.cured`; one called `hold-<step>-<moment>…` says so by a file of its name and stands still, its lease renewed,
-        until there is one that ends in `.go`.
+        """For tests, where CRASH_FOLDER is set: kills or holds the worker here if the job's id asks for it.
+
+        `crash-<step>-<moment>…` kills it once, as `kill -9` would. `poison-<step>-<moment>-<exit|segv|oom>…` kills
+        it each time, until the folder has a file `<jobId>.cured`. `hold-<step>-<moment>…` makes a file of the
+        job's id there and waits, its lease renewed, until there is a file `<jobId>.go`.
         """
-        if not self.settings.crash_folder or not job.jobId.startswith(
-            (f"crash-{step}-{moment}", f"poison-{step}-{moment}-", f"hold-{step}-{moment}")
-        ):
+        kind, _, place = job.jobId.partition("-")
+        if not self.settings.crash_folder or not place.startswith(f"{step}-{moment}"):
             return
         mark = Path(self.settings.crash_folder) / job.jobId
-        if job.jobId.startswith("poison-"):
-            if not mark.with_name(f"{job.jobId}.cured").exists():
-                logger.warning("crashing on purpose (CRASH_FOLDER)", extra={"job": job.jobId, "step": step})
-                _die(job.jobId.removeprefix(f"poison-{step}-{moment}-").partition("-")[0])
-            return
-        if job.jobId.startswith("hold-"):
+        where = {"job": job.jobId, "step": step, "moment": moment}
+        if kind == "hold":
             mark.touch()
             while not mark.with_name(f"{job.jobId}.go").exists():  # noqa: ASYNC110 - set from outside
                 await asyncio.sleep(0.05)
-            return
-        if mark.exists():
-            return
-        mark.touch()
-        logger.warning(
-            "crashing on purpose (CRASH_FOLDER)", extra={"job": job.jobId, "step": step, "moment": moment}
-        )
-        os.kill(os.getpid(), signal.SIGKILL)
+        elif kind == "poison" and not mark.with_name(f"{job.jobId}.cured").exists():
+            logger.warning("crashing on purpose (CRASH_FOLDER)", extra=where)
+            _die(place.removeprefix(f"{step}-{moment}-").partition("-")[0])
+        elif kind == "crash" and not mark.exists():
+            mark.touch()
+            logger.warning("crashing on purpose (CRASH_FOLDER)", extra=where)
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _die(how: str) -> None:
@@ -81,3 +87,20 @@ def _die(how: str) -> None:
     taken = []
     while how == "oom":
         taken.append(b"x" * (64 << 20))
+
+
+class _Provided:
+    """Holds the tools: the SDK finds a dependency by its exact class, and the library knows no application's."""
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools = tools
+
+
+def provide(resonate: Resonate, tools: Tools) -> None:
+    """Make the tools known to all workflows: to `ctx.get_dependency` by their own class, to the library by `tools_of`."""
+    resonate.with_dependency(tools).with_dependency(_Provided(tools))
+
+
+def tools_of(ctx: Context) -> Tools:
+    """The tools of the application, whatever their class."""
+    return ctx.get_dependency(_Provided).tools

@@ -1,9 +1,8 @@
-"""The web, carefully: documents and webhooks at addresses that somebody else chose.
+"""The web, carefully: downloads from and messages to addresses that somebody else chose.
 
-A URL in a job may point at anything the worker can reach, the cloud's metadata service included. So names are
-resolved here, every address is checked, and the connection goes to the very address that was checked; each
-redirect is checked again. `PRIVATE_HOSTS` names the hosts for which this does not hold: a receiver or a document
-server of one's own.
+A URL in a job may point at anything that the worker can reach, the cloud's metadata service included. So names are
+resolved here, every address is checked, and the connection goes to the very address that was checked; each redirect is
+checked again. `PRIVATE_HOSTS` names the hosts that may be private: receivers and servers of one's own.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import hashlib
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,15 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-from contract import NotASourceError, Sources
-from trouble import Permanent, Transient
+from durable_lambda import __version__
+from durable_lambda.worker.trouble import Permanent, Transient
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MAX_REDIRECTS = 5
 _BLOCK = 1 << 18
-_AGENT = "document-processor/1"
 
-
-#: What `is_global` takes for the open internet, and no document lies at: IANA's special-purpose registries
-#: (https://www.iana.org/assignments/iana-ipv4-special-registry, …-ipv6-…) beyond this Python's own table, and Azure's
+#: What `is_global` takes for the open internet though it is not: what IANA's special-purpose registries
+#: (https://www.iana.org/assignments/iana-ipv4-special-registry, …-ipv6-…) have beyond this Python's own table, and Azure's
 #: host. Other clouds' metadata is at link-local, shared or unique local addresses.
 _SPECIAL = tuple(
     map(
@@ -48,13 +45,13 @@ _SPECIAL = tuple(
         ),
     )
 )  # fmt: skip
-#: Of IPv6, what is given to hosts of the internet at all: everything else is special, or nobody's yet.
+#: The part of IPv6 that hosts of the internet have: everything else is special, or not given out yet.
 _UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open internet, also when it is wrapped in IPv6."""
+    """Whether an IP address is one of the open internet; of an IPv4 address inside an IPv6 one, whether that is."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour
@@ -77,7 +74,7 @@ def _plain(host: str) -> str:
 
 
 class _PublicResolver(AbstractResolver):
-    """Resolves names to public addresses only, but for the hosts that may be private."""
+    """Resolves names to public addresses only, except for the hosts that may be private."""
 
     def __init__(self, private_hosts: Set[str]) -> None:
         self._private_hosts = private_hosts
@@ -99,11 +96,22 @@ class _PublicResolver(AbstractResolver):
 
 
 class Web:
-    """GET for documents, POST for webhooks. Every method raises only :class:`trouble.Trouble`."""
+    """GET for downloads, POST for webhooks. Every method raises only :class:`durable_lambda.worker.trouble.Trouble`.
 
-    def __init__(self, *, private_hosts: Iterable[str] = (), sources: Sources | None = None) -> None:
+    `rule` is the application's own on what may be downloaded: it raises ValueError for a URL that may not, also one that
+    a redirect leads to, with the end of a sentence that begins with the URL: "must not lead into …".
+    """
+
+    def __init__(
+        self,
+        *,
+        private_hosts: Iterable[str] = (),
+        rule: Callable[[str], object] = lambda url: None,
+        agent: str = f"durable-lambda/{__version__}",
+    ) -> None:
         self._private_hosts = frozenset(host.lower() for host in private_hosts)
-        self._sources = sources or Sources()
+        self._rule = rule
+        self._agent = agent
         self._session: aiohttp.ClientSession | None = None
 
     def _open(self) -> aiohttp.ClientSession:
@@ -111,7 +119,7 @@ class Web:
             resolver = _PublicResolver(self._private_hosts)
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(resolver=resolver, limit=64, ttl_dns_cache=10),
-                headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"},
+                headers={"User-Agent": self._agent, "Accept-Encoding": "identity"},
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
@@ -119,9 +127,9 @@ class Web:
         return self._session
 
     def check(self, url: str) -> URL:
-        """The URL as it is connected to: read once, so that nothing else is connected to than was checked.
+        """The URL as it is connected to. It is parsed once, so that what is connected to is what was checked.
 
-        Raises :class:`trouble.Permanent` for what no connection should be tried to.
+        Raises :class:`durable_lambda.worker.trouble.Permanent` for a URL that is not connected to.
         """
         try:
             target = URL(url, encoded=True)
@@ -137,32 +145,37 @@ class Web:
         try:
             public = is_public(_plain(host))
         except ValueError:
-            if "[" in target.raw_authority:  # an address of a kind to come
+            if "[" in target.raw_authority:  # no address that is known today
                 raise _no_url(url) from None
             return target  # a name, not an address: the resolver checks what it stands for
         if not public and not known:
             raise Permanent("url_not_allowed", f"{host} is a private address; this worker does not go there.")
         return target
 
-    async def download(self, url: str, path: Path, *, limit: int, seconds: float) -> tuple[str, int, str]:
-        """Stream a document to a file. Returns its sha256, its bytes and its declared media type."""
+    async def download(
+        self, url: str, path: Path, *, limit: int, seconds: float, setting: str = "the limit"
+    ) -> tuple[str, int, str]:
+        """Stream what a URL leads to into a file. Returns its sha256, its bytes and its declared media type.
+
+        `setting` names what sets the limit, for the message to whoever meets it.
+        """
         try:
             async with asyncio.timeout(seconds):
-                return await self._download(url, path, limit)
+                return await self._download(url, path, limit, setting)
         except aiohttp.ServerTimeoutError as error:  # connecting, or nothing more comes
-            raise Transient("source_unavailable", f"{_host(url)} is silent: {error}.") from None
+            raise Transient("unreachable", f"{_host(url)} is silent: {error}.") from None
         except TimeoutError:
-            raise Transient("source_unavailable", f"{_host(url)} took over {seconds:g} s.") from None
+            raise Transient("unreachable", f"{_host(url)} took over {seconds:g} s.") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _sorted(url, error) from None
+            raise _trouble_of(url, error) from None
 
-    async def _download(self, url: str, path: Path, limit: int) -> tuple[str, int, str]:
+    async def _download(self, url: str, path: Path, limit: int, setting: str) -> tuple[str, int, str]:
         target = url
         for _ in range(_MAX_REDIRECTS + 1):
             place = self.check(target)
             try:
-                self._sources.check(target)
-            except NotASourceError as error:
+                self._rule(target)
+            except ValueError as error:
                 raise Permanent("url_not_allowed", f"{_shown(target)} {error}.") from None
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
             async with self._open().get(place, allow_redirects=False, timeout=timeout) as answer:
@@ -171,17 +184,17 @@ class Web:
                     continue
                 _raise_for_status(url, answer.status, answer.headers)
                 if (answer.content_length or 0) > limit:
-                    raise too_large(answer.content_length or 0, limit)
+                    raise too_large(url, answer.content_length or 0, limit, setting)
                 digest, size = hashlib.sha256(), 0
                 with path.open("wb") as file:
                     async for block in answer.content.iter_chunked(_BLOCK):
                         size += len(block)
                         if size > limit:
-                            raise too_large(size, limit)
+                            raise too_large(url, size, limit, setting)
                         digest.update(block)
                         file.write(block)
                 return digest.hexdigest(), size, answer.content_type
-        raise Permanent("document_not_readable", f"{_host(url)} redirects more than {_MAX_REDIRECTS} times.")
+        raise Permanent("not_readable", f"{_host(url)} redirects more than {_MAX_REDIRECTS} times.")
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         """POST to a webhook. Returns the status, whatever it is; redirects are not followed."""
@@ -193,24 +206,24 @@ class Web:
             ) as answer:
                 return answer.status
         except TimeoutError:
-            raise Transient("source_unavailable", f"{_host(url)} did not answer within 15 s.") from None
+            raise Transient("unreachable", f"{_host(url)} did not answer within 15 s.") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _sorted(url, error) from None
+            raise _trouble_of(url, error) from None
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
 
-def too_large(size: int, limit: int) -> Permanent:
+def too_large(url: str, size: int, limit: int, setting: str) -> Permanent:
+    """The fault of something that has at least `size` bytes."""
     return Permanent(
-        "document_too_large",
-        f"The document has at least {size / 1e6:.1f} MB; MAX_DOCUMENT_MB allows {limit / 1e6:g} MB.",
+        "too_large", f"{_shown(url)} has at least {size / 1e6:.1f} MB; {setting} allows {limit / 1e6:g} MB."
     )
 
 
 def _moved(place: URL, location: str) -> str:
-    """Where a redirect leads. Raises :class:`trouble.Permanent`."""
+    """Where a redirect leads. Raises :class:`durable_lambda.worker.trouble.Permanent`."""
     try:
         return str(place.join(URL(location)))
     except ValueError:
@@ -224,7 +237,7 @@ def _no_url(url: str) -> Permanent:
 
 
 def _shown(url: str) -> str:
-    """A URL that somebody else made, for a message."""
+    """A URL that somebody else made, short enough for a message."""
     return url if len(url) <= 200 else f"{url[:200]}…"
 
 
@@ -232,7 +245,7 @@ def _host(url: str) -> str:
     return URL(url, encoded=True).raw_authority
 
 
-def _sorted(url: str, error: Exception) -> Permanent | Transient:
+def _trouble_of(url: str, error: Exception) -> Permanent | Transient:
     # aiohttp wraps what the resolver raises.
     seen: BaseException | None = error
     while seen is not None:
@@ -240,21 +253,19 @@ def _sorted(url: str, error: Exception) -> Permanent | Transient:
             return seen
         seen = seen.__cause__ or seen.__context__
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
-        return Permanent(
-            "document_not_readable", f"{_host(url)} has a certificate that cannot be trusted: {error}"
-        )
+        return Permanent("not_readable", f"{_host(url)} has a certificate that cannot be trusted: {error}")
     if isinstance(error, ValueError):  # aiohttp.InvalidURL is one; so was a certificate's fault
         return _no_url(url)
-    return Transient("source_unavailable", f"{_host(url)} cannot be reached: {error}")
+    return Transient("unreachable", f"{_host(url)} cannot be reached: {error}")
 
 
 def _raise_for_status(url: str, status: int, headers: Mapping[str, str]) -> None:
     if 200 <= status < 300:
         return
     if status in {404, 410}:
-        raise Permanent("document_not_found", f"{_host(url)} answers {status}: there is no such document.")
+        raise Permanent("not_found", f"{_host(url)} answers {status}: there is nothing there.")
     if status in {408, 425, 429} or status >= 500:
         wait = headers.get("Retry-After", "")
         after = float(wait) if wait.isdecimal() else None
-        raise Transient("source_unavailable", f"{_host(url)} answers {status}.", after)
-    raise Permanent("document_not_readable", f"{_host(url)} answers {status}.")
+        raise Transient("unreachable", f"{_host(url)} answers {status}.", after)
+    raise Permanent("not_readable", f"{_host(url)} answers {status}.")

@@ -2,22 +2,21 @@
 
 import contextlib
 import io
-import json
 import zipfile
 from email.message import EmailMessage
 from pathlib import Path
 
 import docx
 import pytest
+from durable_lambda.worker import Permanent, run_limited
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isolation import run_limited
+from contract import FAULTS
 from reading.__main__ import main, tidy
 from reading.fault import Unreadable
 from reading.sniff import DOCX, HTML, MAIL, MARKDOWN, PDF, TEXT, sniff
 from reading.text import decode
-from trouble import Permanent
 
 DOCUMENTS = Path(__file__).parent / "documents"
 
@@ -206,31 +205,11 @@ async def test_the_reader_answers_from_its_process(tmp_path: Path) -> None:
     assert found["characters"] == len(target.read_text())
 
 
-@pytest.mark.parametrize(
-    ("code", "seconds", "found", "message"),
-    [
-        ("while True: pass", 1, "document_too_complex", "1 s"),
-        ("x = bytearray(2 << 30)", 5, "document_too_complex", "128 MB"),
-        ("import ctypes; ctypes.string_at(0)", 5, "document_corrupt", "SIGSEGV"),
-        ("import sys; open(sys.argv[1], 'wb').truncate(1 << 30)", 5, "document_too_complex", "larger"),
-    ],
-)
-async def test_what_a_hostile_document_can_do_costs_one_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, seconds: int, found: str, message: str
-) -> None:
-    (tmp_path / "evil.py").write_text(code)
-    monkeypatch.syspath_prepend(tmp_path)
-    huge = tmp_path / "huge"
+async def test_a_fault_of_the_document_is_told_from_its_process(tmp_path: Path) -> None:
+    source, target = DOCUMENTS / "encrypted.pdf", tmp_path / "text"
     with pytest.raises(Permanent) as caught:
-        await run_limited("evil", str(huge), seconds=seconds, memory_mb=128, writes=[huge])
-    assert caught.value.code == found
-    assert message in caught.value.message
-
-
-async def test_the_reader_sees_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "nosy.py").write_text("import os, json; print(json.dumps(dict(os.environ)))")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
-    monkeypatch.setenv("WEBHOOK_SECRET", "hush")
-    found = await run_limited("nosy", seconds=5, memory_mb=256)
-    assert "hush" not in json.dumps(found)
+        await run_limited(
+            "reading", str(source), PDF, str(target),
+            seconds=30, memory_mb=768, reads=[source], writes=[target], codes=FAULTS,
+        )  # fmt: skip
+    assert caught.value.code == "document_encrypted"

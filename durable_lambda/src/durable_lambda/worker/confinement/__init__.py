@@ -1,8 +1,8 @@
-"""What a process that reads a hostile file may still do: read its code and that file, compute, write its answer.
+"""Closes a process in that reads a hostile file: it may read its code and that file, compute, and write its answer.
 
-Two means of the Linux kernel, both open to a process without rights in a container without capabilities:
-:mod:`confinement.landlock` for files, :mod:`confinement.seccomp` for everything else. `python -m confinement` prints
-what this kernel lacks, a line each; it needs the standard library alone.
+By two means of the Linux kernel, which a process without rights in a container without capabilities may use as well:
+`landlock` for files, `seccomp` for everything else. This package needs the standard library alone and imports nothing
+of the rest of `durable_lambda`: it is started for each file, as `python -m confinement` with its parent folder on the path.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable
 
-from confinement import landlock, seccomp
+from . import landlock, seccomp
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _SIGKILL = 9
 
 
 def missing() -> list[str]:
-    """What this kernel cannot close, a sentence each; empty where all is closed."""
+    """What this kernel cannot close, a sentence each."""
     found = []
     if not landlock.version():
         found.append(
@@ -33,21 +33,21 @@ def missing() -> list[str]:
 
 
 def hide() -> None:
-    """Close this process's environment, memory and descriptors in /proc to its own user; no core dumps, no ptrace.
+    """Close this process's environment, memory and descriptors in /proc to other processes of its user; no core dumps.
 
-    Its files in /proc belong to root from then on; it can read its own `fd`, not its own `environ`. A program that it
+    Its files in /proc belong to root from then on: it can read its own `fd`, not its own `environ`. A program that it
     starts is not hidden.
     """
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def close(reads: Iterable[str], writes: Iterable[str]) -> None:
-    """Close this process in, for ever: it may open `reads` (a folder: all below it) and write to `writes`.
+    """Close this process in for good: it may open `reads` (a folder: all below it) and write to `writes`.
 
     What the kernel lacks is left out (see :func:`missing`). Raises OSError where it has it and refuses.
     """
     libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)  # gone with the worker, however that dies
+    libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)  # it ends with the worker, however that dies
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     hide()
     if landlock.version():

@@ -1,5 +1,12 @@
-"""Usage: python -m confinement     prints what this kernel lacks to close the reader's process in, a line each"""
+"""Usage: python -m confinement                         prints what this kernel lacks, a line each
+python -m confinement PLAN MODULE ARG…        becomes MODULE, closed in (see limited.py)
+"""
 
-from confinement import missing
+import sys
 
-print("\n".join(missing()), end="")  # noqa: T201 - the answer
+from . import limited, missing
+
+if sys.argv[1:]:
+    limited.main()
+else:
+    print("\n".join(missing()), end="")  # noqa: T201 - the answer

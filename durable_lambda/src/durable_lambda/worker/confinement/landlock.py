@@ -1,7 +1,7 @@
 """Which files a process may open, by Landlock; where the kernel's version knows them, no TCP and no signals to others.
 
 https://docs.kernel.org/userspace-api/landlock.html. A rule on a folder holds for all below it, by whatever path it is
-reached. Whether a file exists can still be asked.
+reached. The process can still find out whether a file exists.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _call(number: int, *arguments: object) -> int:
 
 
 def version() -> int:
-    """The version of Landlock's interface; 0 where the kernel, or the container's own filter, has none of it."""
+    """The version of Landlock's interface; 0 where the kernel has no Landlock, or the container's filter refuses it."""
     try:
         return _call(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_ASK_VERSION))
     except OSError:
@@ -66,7 +66,7 @@ def _allow(rules: int, path: str, rights: int) -> None:
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
-        return  # what is not there needs no leave
+        return  # nothing to allow
     try:
         if not stat.S_ISDIR(os.fstat(place).st_mode):
             rights &= ~_READ_DIR

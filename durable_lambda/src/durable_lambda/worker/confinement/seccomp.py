@@ -14,7 +14,7 @@ import struct
 
 #: name -> (x86_64, aarch64), from the kernel's unistd.h; None: that machine has no such call.
 _CALLS: dict[str, tuple[int | None, int | None]] = {
-    # files, by Landlock's leave
+    # files, as far as Landlock allows
     "openat": (257, 56), "open": (2, None), "close": (3, 57), "read": (0, 63), "write": (1, 64), "readv": (19, 65),
     "writev": (20, 66), "pread64": (17, 67), "pwrite64": (18, 68), "lseek": (8, 62), "ftruncate": (77, 46),
     "fstat": (5, 80), "stat": (4, None), "lstat": (6, None), "newfstatat": (262, 79), "statx": (332, 291),
