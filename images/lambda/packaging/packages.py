@@ -127,6 +127,7 @@ def make(function: Path, dependencies: Path, out: Path, suffix: str = "") -> Non
 
 def unpack(source: Path, target: Path) -> None:
     """As Lambda does: the archive's files with the archive's modes."""
+    target.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(source) as archive:
         for entry in archive.infolist():
             path = Path(archive.extract(entry, target))
