@@ -26,12 +26,16 @@ HEADERS = {"content-type": "application/json", "authorization": f"Bearer {os.env
 def declared() -> dict[str, Any] | None:
     """The call to send; None where the application says nothing of one."""
     submit: dict[str, Any] | None = json.loads(os.environ["DECLARED"])["submit"]
-    return submit or example(yaml.safe_load(Path(os.environ.get("API_OPENAPI") or "/app/openapi.yaml").read_text()))
+    return submit or example(
+        yaml.safe_load(Path(os.environ.get("API_OPENAPI") or "/app/openapi.yaml").read_text())
+    )
 
 
 def example(document: dict[str, Any]) -> dict[str, Any] | None:
     for path, operations in document["paths"].items():
-        content = operations.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json", {})
+        content = (
+            operations.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json", {})
+        )
         if "example" in content:
             return {"call": f"POST {path}", "body": content["example"]}
     return None

@@ -8,7 +8,6 @@ ARG LAMBDA_FROM=image
 # Nothing below the next ARG runs on another processor than this machine's: packages and image for arm64 are put together,
 # not emulated.
 FROM --platform=$BUILDPLATFORM ${STACK_IMAGES}/tools AS tools
-USER root
 
 # The dependencies change rarely: layers of their own. A stage for each processor, so that a stack waits for its own only.
 FROM tools AS dependencies-amd64

@@ -3,7 +3,6 @@
 ARG STACK_IMAGES=durable-lambda
 
 FROM ${STACK_IMAGES}/tools AS tools
-USER root
 
 # The application's code with its bytecode, gathered into one layer: an edit then costs one layer's export.
 FROM tools AS code

@@ -67,7 +67,11 @@ def make_keys(folder: Path) -> list[str]:
         _write(folder / "resonate_public_key", public, 0o444)
         for name, claims in _INSIDE.items():
             # Those of the services are read in their containers, by another user.
-            _write(folder / f"resonate_token_{name}", _inside(key, name, claims), 0o600 if name == "operator" else 0o444)
+            _write(
+                folder / f"resonate_token_{name}",
+                _inside(key, name, claims),
+                0o600 if name == "operator" else 0o444,
+            )
         # Signed with the key before this one.
         for old in (folder / _WORKERS).glob("*"):
             old.unlink()

@@ -36,7 +36,9 @@ def read(path: Path, shown: str) -> Folder:
     ):
         if not (path / name).is_file():
             tell(name, "", f"it is missing; it holds {what}.")
-        elif name.endswith(".py") and (said := code.problem(path / name, handler=name == "lambda_function.py")):
+        elif name.endswith(".py") and (
+            said := code.problem(path / name, handler=name == "lambda_function.py")
+        ):
             tell(name, "", said)
     for name in ("durable_lambda", "durable_lambda.py"):
         if (path / name).exists():
@@ -52,13 +54,21 @@ def read(path: Path, shown: str) -> Folder:
     document: Table | None = None
     application = Application()
     if (path / "pyproject.toml").is_file():
-        document = table.load(path / "pyproject.toml", lambda key, sentence: tell("pyproject.toml", key, sentence))
+        document = table.load(
+            path / "pyproject.toml", lambda key, sentence: tell("pyproject.toml", key, sentence)
+        )
     if document is not None:
         application = table.read(document, lambda key, sentence: tell("pyproject.toml", key, sentence))
         for which, half in application.halves.items():
             for entry in files.unmatched(path, half.exclude):
-                tell("pyproject.toml", f"[tool.durable-lambda] {which}.exclude", f"{entry!r} matches no file here.")
-        for bucket in sorted({name.partition("/")[0] for name in files.samples(path)} - set(application.buckets.values())):
+                tell(
+                    "pyproject.toml",
+                    f"[tool.durable-lambda] {which}.exclude",
+                    f"{entry!r} matches no file here.",
+                )
+        for bucket in sorted(
+            {name.partition("/")[0] for name in files.samples(path)} - set(application.buckets.values())
+        ):
             tell(
                 f"samples/{bucket}", "",
                 "no bucket of this name is declared in pyproject.toml, [tool.durable-lambda.buckets].",

@@ -32,7 +32,9 @@ def compose_file(application: Application, place: str, digests: dict[str, str], 
         "labels": label,
         "image": f"{_PREFIX}/{application.slug}-function-${{LAMBDA_FROM:-image}}",
         "build": _build(
-            f"{place}/function", "images/lambda/application.Dockerfile", {"LAMBDA_FROM": "${LAMBDA_FROM:-image}"}
+            f"{place}/function",
+            "images/lambda/application.Dockerfile",
+            {"LAMBDA_FROM": "${LAMBDA_FROM:-image}"},
         ),
         "environment": name | buckets | _environment(function),
         "secrets": _secrets(function, "function"),
@@ -57,7 +59,8 @@ def compose_file(application: Application, place: str, digests: dict[str, str], 
     secrets = {"resonate_token_worker": _file(f"resonate_tokens_worker/{token}")}
     for which, half in application.halves.items():
         secrets |= {
-            f"{which}_{secret}": _file(f"applications/{application.slug}/{which}/{secret}") for secret in half.secrets
+            f"{which}_{secret}": _file(f"applications/{application.slug}/{which}/{secret}")
+            for secret in half.secrets
         }
     document = {
         "services": {"gateway": gateway, "lambda": environments, "worker": workers, "localstack": s3},
@@ -79,7 +82,9 @@ def _build(context: str, dockerfile: str, arguments: dict[str, str]) -> dict[str
 
 def _environment(half: Half) -> dict[str, str | None]:
     """Without a default a variable is passed on only where it is set."""
-    return {name: f"${{{name}:-{_plain(value)}}}" if value else None for name, value in half.environment.items()}
+    return {
+        name: f"${{{name}:-{_plain(value)}}}" if value else None for name, value in half.environment.items()
+    }
 
 
 def _secrets(half: Half, which: str) -> list[dict[str, str]]:

@@ -69,7 +69,9 @@ def resolve(folder: Path, document: Table, library: Path, out: Path, *, upgrade:
             if said:
                 failed.append(f"the {half}'s dependencies could not be resolved:\n{said}")
                 continue
-            lines = [line for line in lock.read_text().splitlines(keepends=True) if not line.startswith(_MARK)]
+            lines = [
+                line for line in lock.read_text().splitlines(keepends=True) if not line.startswith(_MARK)
+            ]
             lock.write_text(f"{_MARK}{digest(document, half, library)}\n" + "".join(lines))
         return failed
 
@@ -77,5 +79,8 @@ def resolve(folder: Path, document: Table, library: Path, out: Path, *, upgrade:
 def _uv(*arguments: str, folder: Path | None = None) -> str:
     """Run uv; what it says where it fails."""
     done = subprocess.run([UV, *arguments], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
-    return "" if done.returncode == 0 else (done.stderr or done.stdout or f"uv ended with {done.returncode}").strip()
-
+    return (
+        ""
+        if done.returncode == 0
+        else (done.stderr or done.stdout or f"uv ended with {done.returncode}").strip()
+    )

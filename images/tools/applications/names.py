@@ -12,7 +12,17 @@ _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SECRET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 #: Variables that the stack, Lambda or Compose sets itself.
-_TAKEN_PREFIXES = ("AWS_", "LAMBDA_", "RESONATE_", "COMPOSE_", "DOCKER_", "STACK_", "DURABLE_LAMBDA_", "PYTHON", "LD_")
+_TAKEN_PREFIXES = (
+    "AWS_",
+    "LAMBDA_",
+    "RESONATE_",
+    "COMPOSE_",
+    "DOCKER_",
+    "STACK_",
+    "DURABLE_LAMBDA_",
+    "PYTHON",
+    "LD_",
+)
 _TAKEN = frozenset(
     """
     APP APPLICATION API_PORT S3_PORT API_EVENT_VERSION API_JWT_ISSUER API_JWT_AUDIENCE API_OPENAPI API_STAGE

@@ -48,11 +48,13 @@ def stage(folder: Folder, library: Path, locks: dict[str, Path], target: Path, p
         application, place, digests, openapi="gateway/openapi.yaml" in wanted
     ).encode()
     wanted["application.json"] = (json.dumps(declared(application), indent=2) + "\n").encode()
-    wanted["images"] = "".join(f"{image}\n" for image in fragment.IMAGES).replace("{slug}", application.slug).encode()
+    wanted["images"] = (
+        "".join(f"{image}\n" for image in fragment.IMAGES).replace("{slug}", application.slug).encode()
+    )
     wanted["secrets"] = "".join(_secret_lines(application)).encode()
     wanted["built-from"] = f"function {digests['function']}\nworker {digests['worker']}\n".encode()
-    for name, source in wanted.items():
-        _keep(target / name, source.read_bytes() if isinstance(source, Path) else source)
+    for name, content in wanted.items():
+        _keep(target / name, content.read_bytes() if isinstance(content, Path) else content)
     for part in ("function", "worker", "gateway", "samples"):
         _remove_others(target / part, {target / name for name in wanted})
         _keep_folder(target / part)

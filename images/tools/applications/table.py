@@ -64,13 +64,20 @@ def read(document: Table, tell: Tell) -> Application:
     """The application, as far as it can be read; every problem is told."""
     application = Application()
     project = document.get("project", {})
-    if not isinstance(project, dict) or not isinstance(project.get("name"), str) or not names.slug(project["name"]):
+    if (
+        not isinstance(project, dict)
+        or not isinstance(project.get("name"), str)
+        or not names.slug(project["name"])
+    ):
         tell("[project] name", "it is missing; images are named after it.")
     else:
         application.project = project["name"]
     table = document.get("tool", {}).get("durable-lambda")
     if not isinstance(table, dict):
-        tell("[tool.durable-lambda]", 'the table is missing; it needs at least the function\'s name: name = "…".')
+        tell(
+            "[tool.durable-lambda]",
+            'the table is missing; it needs at least the function\'s name: name = "…".',
+        )
         return application
     _unknown(table, _TOP, "", tell)
     name = table.get("name")
@@ -81,7 +88,11 @@ def read(document: Table, tell: Tell) -> Application:
     else:
         application.name = name
     prefix = table.get("promise-prefix", "")
-    problem = names.prefix_problem(prefix) if isinstance(prefix, str) else f"{prefix!r} is not text; write it in quotes."
+    problem = (
+        names.prefix_problem(prefix)
+        if isinstance(prefix, str)
+        else f"{prefix!r} is not text; write it in quotes."
+    )
     if problem:
         tell(_key("promise-prefix"), problem)
     else:
@@ -103,7 +114,10 @@ def _key(*parts: str) -> str:
 
 def _unknown(table: Table, known: set[str], where: str, tell: Tell) -> None:
     for key in sorted(table.keys() - known):
-        tell(_key(*filter(None, (where, key))), f"there is no such key; known here: {', '.join(sorted(known))}.")
+        tell(
+            _key(*filter(None, (where, key))),
+            f"there is no such key; known here: {', '.join(sorted(known))}.",
+        )
 
 
 def _table(table: Table, key: str, tell: Tell) -> Table:
@@ -120,7 +134,9 @@ def _buckets(table: object, tell: Tell) -> Iterator[tuple[str, str]]:
         return
     for variable, bucket in table.items():
         problem = names.variable_problem(variable)
-        problem = problem or ("the bucket's name is expected, in quotes." if not isinstance(bucket, str) else None)
+        problem = problem or (
+            "the bucket's name is expected, in quotes." if not isinstance(bucket, str) else None
+        )
         problem = problem or names.bucket_problem(bucket)
         if problem:
             tell(_key("buckets", variable), problem)
@@ -175,7 +191,9 @@ def _secret(said: object) -> Secret | str:
         return f"expected: {forms}."
     setting, random = said.get("setting"), said.get("random")
     for name in [*several, *([] if setting is None else [setting])]:
-        problem = names.variable_problem(name) if isinstance(name, str) else f"{name!r} is not a setting's name."
+        problem = (
+            names.variable_problem(name) if isinstance(name, str) else f"{name!r} is not a setting's name."
+        )
         if problem:
             return problem
     if random is not None and (not isinstance(random, str) or any(c.isspace() for c in random)):
@@ -235,7 +253,11 @@ def dependencies(document: Table, which: str, tell: Tell) -> set[str]:
             tell(f"[dependency-groups] {group}", "a list is expected.")
             continue
         found += [entry for entry in entries if isinstance(entry, str)]
-        waiting += [entry["include-group"] for entry in entries if isinstance(entry, dict) and "include-group" in entry]
+        waiting += [
+            entry["include-group"]
+            for entry in entries
+            if isinstance(entry, dict) and "include-group" in entry
+        ]
     return {names.slug(_distribution(entry)) for entry in found if isinstance(entry, str)}
 
 
