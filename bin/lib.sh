@@ -110,6 +110,8 @@ export STACK_IMAGES
 application_folder() {
     local folder=${1:-$(setting APP apps/documents)}
     [ -d "$folder" ] || fail "there is no folder $folder; name the folder of an application: make ${VERB:-up} APP=path"
+    # It is written into .env and handed to Docker.
+    [[ $folder$(pwd -P) != *[\'\"$'\n']* ]] || fail "the path of $folder holds a quotation mark, which Compose cannot read back; rename the folder."
     (cd "$folder" && pwd -P)
 }
 
