@@ -1,5 +1,6 @@
 # The verbs of the stack. Each is a script in bin/, so that this page stays a table of contents.
-# Settings are given on the command line (make up API_PORT=0), in the environment, or in .env.
+# Settings are given on the command line (make up API_PORT=0), in the environment, or in .env. APP names the folder of an
+# application, inside the repository or not: make up APP=apps/seed
 
 .DEFAULT_GOAL := help
 SHELL := bash
@@ -11,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 ##@ The stack
 
 .PHONY: up
-up: ## Start the stack, setting up whatever this machine lacks
+up: ## Start the stack with an application, setting up whatever this machine lacks (use APP=path)
 	@bin/up
 
 .PHONY: down
@@ -19,7 +20,7 @@ down: ## Stop the stack; jobs and documents are kept
 	@bin/down
 
 .PHONY: reset
-reset: ## Stop the stack and forget its jobs and documents
+reset: ## Stop the stack and delete its jobs and documents
 	@bin/reset
 
 .PHONY: logs
@@ -27,12 +28,12 @@ logs: ## Follow the logs (use S=worker for one service)
 	@bin/logs $(S)
 
 .PHONY: status
-status: ## Show what runs, where, and which server holds the jobs
+status: ## Show what runs, where, which application it is, and which server holds the jobs
 	@bin/status
 
 .PHONY: submit
-submit: ## Send a sample document and follow it to the end (use D=s3://documents/… T=contract|invoice|report)
-	@D='$(D)' T='$(T)' bin/submit
+submit: ## Send the application's example and follow it to the end (use B='{"field":"value"}' to change it)
+	@bin/submit
 
 .PHONY: token
 token: ## Print a token for the HTTP API with AUTH=on (use WHO=you SCOPE="a b" HOURS=1)
@@ -57,11 +58,11 @@ doctor: ## Check this machine without changing anything
 ##@ Tests
 
 .PHONY: test
-test: ## Run the unit tests inside the images (use T=worker for one image)
+test: ## Run the unit tests inside the images (use APP=path for one application, T=server|library|… for one image)
 	@bin/test $(T)
 
 .PHONY: itest
-itest: ## Run the integration tests on a copy of the stack (use T=tests/integration/… for some)
+itest: ## Run the integration tests on copies of the stack (use APP=path for one application, T=… for some)
 	@bin/itest $(T)
 
 .PHONY: chaos
@@ -81,7 +82,7 @@ conformance: ## Run the wire tests of a Resonate server (use RESONATE_URL=http:/
 	@bin/conformance $(T)
 
 .PHONY: check
-check: ## Check format, lint, types, shell and Dockerfiles
+check: ## Check format, lint, types, shell and Dockerfiles (use APP=path for one application)
 	@bin/check
 
 .PHONY: bench
@@ -91,7 +92,7 @@ bench: ## Run the benchmarks (use B=name for one)
 ##@ To AWS
 
 .PHONY: package
-package: ## Make what is deployed into dist/: zip packages, layers and the container image, for x86_64 and arm64
+package: ## Make what is deployed of an application into dist/, for x86_64 and arm64 (use APP=path)
 	@bin/package
 
 ##@ Housekeeping
@@ -101,7 +102,7 @@ audit: ## Ask the vulnerability databases about every locked dependency
 	@bin/audit
 
 .PHONY: sbom
-sbom: ## Write what is in each image, with its licence, to dist/sbom
+sbom: ## Write what is in each image, with its licence, to dist/sbom (use APP=path)
 	@bin/sbom
 
 .PHONY: format
@@ -109,7 +110,7 @@ format: ## Format the Python code
 	@bin/format
 
 .PHONY: lock
-lock: ## Resolve the dependencies of every image anew into its requirements.lock
+lock: ## Resolve the locks of the stack anew, or those of one application (use APP=path UPGRADE=1)
 	@bin/lock
 
 .PHONY: help

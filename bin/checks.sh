@@ -59,7 +59,7 @@ check_disk() {
     free=$(df -Pm "$root" | awk 'NR == 2 {print $4}')
     [ "$free" -ge "$DISK_NEEDED_MB" ] && return
     # What is already built needs no more room.
-    image_present "$(setting STACK_IMAGES durable-lambda)/worker" && [ "$free" -ge 500 ] && return
+    image_present "$STACK_IMAGES/worker" && [ "$free" -ge 500 ] && return
     PROBLEM="only $free MB are free at $root, $DISK_NEEDED_MB MB are needed; make room (docker system df shows what Docker holds), then run this again."
     return 1
 }
@@ -110,7 +110,7 @@ check_reader() {
     image=$(found PYTHON_IMAGE)
     [ -n "$image" ] && image_present "$image" || return 0
     lacks=$(docker run --rm --read-only --network none --user 10001:10001 --cap-drop ALL --security-opt no-new-privileges \
-        -v "$PWD/images/worker/confinement:/code/confinement:ro" -w /code "$image" python3 -B -m confinement 2>&1) || lacks="It could not be asked: $lacks"
+        -v "$PWD/durable_lambda/src/durable_lambda/worker/confinement:/code/confinement:ro" -w /code "$image" python3 -B -m confinement 2>&1) || lacks="It could not be asked: $lacks"
     [ -n "$lacks" ] || return 0
     PROBLEM="${lacks//$'\n'/ } The worker runs all the same; READER_ISOLATION=required has it refuse to."
     return 1

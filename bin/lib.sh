@@ -3,12 +3,13 @@
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. bin/machine.sh
 
 # ---------------------------------------------------------------- speaking
 
 say() { printf '==> %s\n' "$*"; }
 note() { printf '    %s\n' "$*"; }
-# The one sentence a user gets when something cannot be done: what happened, and what helps.
+# The one sentence a user gets when something cannot be done: what happened, and what to do next.
 fail() {
     printf '\n%s: %s\n' "make ${VERB:-$(basename "$0")}" "$*" >&2
     exit 1
@@ -47,7 +48,7 @@ own_settings() {
 found() {
     [ -f .env ] || return 0
     awk -v b="$MACHINE_BEGIN" -v e="$MACHINE_END" '$0 == e {on = 0} on {print} $0 == b {on = 1}' .env |
-        sed -n "s/^$1=//p" | tail -n 1
+        sed -n "s/^$1=//p" | tail -n 1 | sed "s/^'\\(.*\\)'\$/\\1/"
 }
 
 # write_found NAME=VALUE…: replaces the machine's part of .env, in one move.
@@ -99,67 +100,38 @@ project() { setting COMPOSE_PROJECT_NAME durable-lambda; }
 # shellcheck disable=SC2034
 RESTORING=.state/restoring-$(project)
 
-# ---------------------------------------------------------------- the machine
+# What the names of this stack's images begin with: the project's name, so that two clones do not share them.
+STACK_IMAGES=$(setting STACK_IMAGES "$(project)")
+export STACK_IMAGES
 
-is_root() { [ "$(id -u)" -eq 0 ]; }
+# ---------------------------------------------------------------- the application
 
-# os_release KEY: a field of /etc/os-release, empty where there is none.
-os_release() {
-    # shellcheck disable=SC1091
-    (. /etc/os-release 2>/dev/null && eval "printf '%s' \"\${$1-}\"") || true
+# application_folder [FOLDER]: the absolute path of FOLDER, else of the folder that APP names, else of apps/documents.
+application_folder() {
+    local folder=${1:-$(setting APP apps/documents)}
+    [ -d "$folder" ] || fail "there is no folder $folder; name the folder of an application: make ${VERB:-up} APP=path"
+    # It is written into .env and handed to Docker.
+    [[ $folder$(pwd -P) != *[\'\"$'\n']* ]] || fail "the path of $folder holds a quotation mark, which Compose cannot read back; rename the folder."
+    (cd "$folder" && pwd -P)
 }
 
-is_debian() { case " $(os_release ID) $(os_release ID_LIKE) " in *' debian '*) command -v apt-get >/dev/null ;; *) false ;; esac; }
-
-# may_install: this machine's packages are ours to add to.
-may_install() { is_debian && is_root; }
-
-# apt_install PACKAGE…: as root on Debian and Ubuntu; quiet, but for its errors.
-apt_install() {
-    local log
-    log=$(mktemp)
-    if ! {
-        apt-get install -y -qq --no-install-recommends "$@" ||
-            { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"; }
-    } >"$log" 2>&1 </dev/null; then
-        tail -n 5 "$log" >&2
-        rm -f "$log"
-        return 1
-    fi
-    rm -f "$log"
+# application_place FOLDER: where it is staged, from the repository's root.
+application_place() {
+    local name
+    name=$(basename "$1" | tr -c 'a-zA-Z0-9\n' - | tr '[:upper:]' '[:lower:]')
+    printf '.state/apps/%s-%s' "$name" "$(printf '%s' "$1" | sha256sum | cut -c 1-8)"
 }
 
-# The host's certificate bundle, for builds behind a proxy with an authority of its own; the image never sees it.
-ca_bundle() {
-    local file
-    for file in "$(setting CA_BUNDLE)" "${SSL_CERT_FILE-}" /etc/ssl/certs/ca-certificates.crt \
-        /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
-        if [ -n "$file" ] && [ -s "$file" ]; then
-            printf '%s' "$file"
-            return
-        fi
-    done
-    printf '/dev/null'
-}
+# application_shown FOLDER: as a user would write it.
+application_shown() { printf '%s' "${1#"$(pwd -P)"/}"; }
 
-# The host's pip configuration: a company's package index serves the builds as well.
-pip_conf() {
-    local file made=.state/pip.conf index=${PIP_INDEX_URL:-${UV_DEFAULT_INDEX:-${UV_INDEX_URL-}}}
-    if [ -n "$index" ]; then
-        mkdir -p .state
-        (umask 077 && printf '[global]\nindex-url = %s\n' "$index" >"$made")
-        printf '%s' "./$made"
-        return
-    fi
-    for file in "$(setting PIP_CONF)" "${PIP_CONFIG_FILE-}" "${XDG_CONFIG_HOME:-$HOME/.config}/pip/pip.conf" \
-        "$HOME/.pip/pip.conf" /etc/pip.conf; do
-        if [ -n "$file" ] && [ -s "$file" ]; then
-            printf '%s' "$file"
-            return
-        fi
-    done
-    printf '/dev/null'
-}
+# The files of .state may be removed: without the application's, what is left is the stack's own.
+for file in $(found COMPOSE_FILE | tr : ' '); do
+    [ -f "$file" ] || export COMPOSE_FILE=compose.yaml
+done
+unset file
+
+# ---------------------------------------------------------------- images and volumes
 
 # image_present IMAGE
 image_present() { docker image inspect "$1" >/dev/null 2>&1; }
@@ -171,10 +143,11 @@ services_with_data() {
     [ "$1" = sqlite ] || printf '%s\n' postgres
 }
 
-# stack_images: the names of the images this stack is made of, as settings and machine have it.
+# stack_images: the names of the images that this stack is made of, without an application's.
 stack_images() {
-    local prefix
-    prefix=$(setting STACK_IMAGES durable-lambda)
-    printf '%s\n' "$prefix"/{gateway,worker} "$prefix/lambda-$(lambda_from)" "$prefix/server-$(found RESONATE_TARGET)" "$prefix/localstack-$(found LOCALSTACK_TARGET)"
-    [ "$(setting RESONATE_STORE sqlite)" = sqlite ] || printf '%s\n' "$prefix/postgres-$(found POSTGRES_TARGET)"
+    printf '%s\n' "$STACK_IMAGES"/{gateway,lambda,worker,tools} "$STACK_IMAGES/server-$(found RESONATE_TARGET)" "$STACK_IMAGES/localstack-$(found LOCALSTACK_TARGET)"
+    [ "$(setting RESONATE_STORE sqlite)" = sqlite ] || printf '%s\n' "$STACK_IMAGES/postgres-$(found POSTGRES_TARGET)"
 }
+
+# application_images FOLDER: those of an application that has been staged.
+application_images() { sed "s|^|$STACK_IMAGES/|; s|\$LAMBDA_FROM|$(lambda_from)|" "$(application_place "$1")/images"; }

@@ -1,6 +1,8 @@
-"""Creates the stack's buckets and puts the sample documents into the first of them.
+"""Creates the application's buckets and puts its samples into them.
 
-LocalStack runs this inside its own process each time it has started. What is there already stays as it is.
+BUCKETS names them, a pair `declared=actual` each: the name in the application's pyproject.toml, under which its samples
+lie (samples/<declared>/…), and the name that the bucket has here. LocalStack runs this inside its own process each time
+it has started. What is there already stays as it is.
 """
 
 import configparser
@@ -30,18 +32,18 @@ def ensure_bucket(s3, name: str) -> None:
     print(f"Bucket {name} created.")  # noqa: T201
 
 
-def ensure_object(s3, bucket: str, path: Path) -> None:
-    """Upload the file under its own name unless the bucket has an object of that name."""
+def ensure_object(s3, bucket: str, name: str, path: Path) -> None:
+    """Upload the file unless the bucket has an object of that name."""
     kind = (
         DOCX if path.suffix == ".docx" else mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     )
     try:
-        s3.put_object(Bucket=bucket, Key=path.name, Body=path.read_bytes(), ContentType=kind, IfNoneMatch="*")
+        s3.put_object(Bucket=bucket, Key=name, Body=path.read_bytes(), ContentType=kind, IfNoneMatch="*")
     except ClientError as error:
         if error.response["Error"]["Code"] != "PreconditionFailed":
             raise
         return
-    print(f"Sample document s3://{bucket}/{path.name} uploaded.")  # noqa: T201
+    print(f"Sample s3://{bucket}/{name} uploaded.")  # noqa: T201
 
 
 def key() -> tuple[str, str]:
@@ -64,16 +66,13 @@ def main() -> None:
         aws_secret_access_key=secret,
         config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 2}),
     )
-    documents = os.environ.get("DOCUMENTS_BUCKET") or "documents"
-    for bucket in (
-        documents,
-        os.environ.get("WORK_BUCKET") or "work",
-        os.environ.get("RESULTS_BUCKET") or "results",
-    ):
-        ensure_bucket(s3, bucket)
-    for path in sorted(SAMPLES.iterdir() if SAMPLES.is_dir() else ()):
-        if path.is_file():
-            ensure_object(s3, documents, path)
+    for pair in os.environ.get("BUCKETS", "").split():
+        declared, _, actual = pair.partition("=")
+        ensure_bucket(s3, actual)
+        folder = SAMPLES / declared
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+            if path.is_file():
+                ensure_object(s3, actual, path.relative_to(folder).as_posix(), path)
 
 
 main()

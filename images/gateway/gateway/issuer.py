@@ -1,12 +1,14 @@
 """The local issuer: makes the keys of AUTH=on and the tokens they sign. It runs when asked, and serves nothing.
 
     python -m gateway.issuer keys FOLDER
+    python -m gateway.issuer worker FOLDER [--prefix doc/]
     python -m gateway.issuer token FOLDER [--subject WHO] [--scope "a b"] [--hours N]
 
-`keys` writes what is not there yet: the key pair whose tokens the Resonate server accepts, a token each for the
-function, the workers and the person at the keyboard; the key pair of the HTTP API's tokens with its JWKS; and the AWS
-access keys that the Lambda API and S3 let in. In AWS others take this place: Cognito or any OpenID Connect issuer for the
-API, IAM for access keys, Secrets Manager for the rest.
+`keys` writes what is not there yet: the key pair whose tokens the Resonate server accepts, a token each for the function
+and the person at the keyboard; the key pair of the HTTP API's tokens with its JWKS; and the AWS access keys that the
+Lambda API and S3 let in. `worker` writes the Resonate server's token for the workers of an application, whose promises'
+ids begin with its prefix. `token` prints a token for the HTTP API. In AWS others take this place: Cognito or any OpenID
+Connect issuer for the API, IAM for access keys, Secrets Manager for the rest.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
@@ -30,15 +33,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 API_ISSUER = "https://issuer.durable-lambda.local"
-API_AUDIENCE = "document-api"
-#: A job may live for ten years, and so may the line it is worked on by.
+API_AUDIENCE = "durable-lambda-api"
+#: A job may live for ten years, and so may the token it is worked on with.
 _INSIDE_SECONDS = 3650 * 24 * 3600
-#: Whose promises a token of the inside may touch; the function also lists, which only an empty prefix allows.
+#: Which promises a token for the Resonate server may touch. The function also searches, which only an empty prefix allows.
 _INSIDE = {
     "function": {"prefix": ""},
-    "worker": {"prefix": "doc/"},
     "operator": {"role": "admin"},
 }
+#: The folder of the workers' tokens, a file for each prefix; `_all` for the empty one.
+_WORKERS = "resonate_tokens_worker"
 
 #: Whose access keys there are, and which doors let them in; `stack` is S3 itself, when it makes the buckets.
 _ACCESS = {
@@ -61,13 +65,16 @@ def make_keys(folder: Path) -> list[str]:
         _write(private, _pem(key), 0o600)
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         _write(folder / "resonate_public_key", public, 0o444)
-        now = int(time.time())
         for name, claims in _INSIDE.items():
-            token = jwt.encode(
-                {"sub": name, "iat": now, "exp": now + _INSIDE_SECONDS, **claims}, key, algorithm="EdDSA"
-            )
             # Those of the services are read in their containers, by another user.
-            _write(folder / f"resonate_token_{name}", token.encode(), 0o600 if name == "operator" else 0o444)
+            _write(
+                folder / f"resonate_token_{name}",
+                _inside(key, name, claims),
+                0o600 if name == "operator" else 0o444,
+            )
+        # Signed with the key before this one.
+        for old in (folder / _WORKERS).glob("*"):
+            old.unlink()
         made.append("the Resonate server's key and its clients' tokens")
     private, public_set = folder / "api_private_key", folder / "api_jwks"
     if not private.exists() or not public_set.exists():
@@ -91,6 +98,21 @@ def make_keys(folder: Path) -> list[str]:
             _write(file, _profiles({"default": pairs[name]}), 0o600 if name == "operator" else 0o444)
         made.append("the AWS access keys of the Lambda API's and S3's clients")
     return made
+
+
+def make_worker_token(folder: Path, prefix: str) -> Path:
+    """Write the token of the workers whose promises' ids begin with `prefix`; an empty one is for all promises."""
+    key = load_pem_private_key((folder / "resonate_private_key").read_bytes(), password=None)
+    file = folder / _WORKERS / (prefix.rstrip("/") or "_all")
+    file.parent.mkdir(exist_ok=True)
+    _write(file, _inside(key, "worker", {"prefix": prefix}), 0o444)
+    return file
+
+
+def _inside(key: Any, name: str, claims: dict[str, str]) -> bytes:
+    now = int(time.time())
+    said = {"sub": name, "iat": now, "exp": now + _INSIDE_SECONDS, **claims}
+    return jwt.encode(said, key, algorithm="EdDSA").encode()
 
 
 def _access_key() -> tuple[str, str]:
@@ -144,9 +166,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m gateway.issuer")
     verbs = parser.add_subparsers(dest="verb", required=True)
     keys = verbs.add_parser("keys")
+    worker = verbs.add_parser("worker")
     token = verbs.add_parser("token")
-    for verb in (keys, token):
+    for verb in (keys, worker, token):
         verb.add_argument("folder", type=Path)
+    worker.add_argument("--prefix", default="")
     token.add_argument("--subject", default="you")
     token.add_argument("--scope", default="")
     token.add_argument("--hours", type=float, default=1.0)
@@ -154,6 +178,8 @@ def main() -> None:
     if asked.verb == "keys":
         for what in make_keys(asked.folder):
             sys.stdout.write(f"{what}\n")
+    elif asked.verb == "worker":
+        make_worker_token(asked.folder, asked.prefix)
     else:
         sys.stdout.write(api_token(asked.folder, asked.subject, asked.scope, asked.hours) + "\n")
 

@@ -39,7 +39,7 @@ class Settings:
     port: int = 8080
     #: How long a request waits for a free environment before it is throttled.
     burst: float = 5.0
-    function: str = "document-processor"
+    function: str = "function"
     region: str = "us-east-1"
     account: str = "000000000000"
     api_id: str = "local"
@@ -74,7 +74,7 @@ class Settings:
             raise SettingError(
                 f"LAMBDA_RETRY_SECONDS={raw!r} is no list of seconds; expected: 60 120"
             ) from None
-        function = environ.get("AWS_LAMBDA_FUNCTION_NAME") or "document-processor"
+        function = environ.get("AWS_LAMBDA_FUNCTION_NAME") or "function"
         return cls(
             host=host,
             port=port,

@@ -4,7 +4,7 @@ Usage: packages.py trim FOLDER
        packages.py make FUNCTION DEPENDENCIES OUT [-arm64]
        packages.py unpack ZIP FOLDER
 
-Called inside image builds (images/lambda/Dockerfile), with the standard library alone. A package is a matter of
+Called inside image builds (images/lambda/application.Dockerfile), with the standard library alone. A package is a matter of
 its content: entries sorted, one date, one mode, no bytecode. So the same content has the same hash, whenever and
 wherever it is packed, and a deployment that changes nothing is seen to change nothing. SOURCE_DATE_EPOCH
 (seconds, https://reproducible-builds.org/specs/source-date-epoch/) gives another date than 1980-01-01.
@@ -108,7 +108,7 @@ def make(function: Path, dependencies: Path, out: Path, suffix: str = "") -> Non
     if brought:
         raise PackageError(
             f"the function's dependencies bring {', '.join(brought)}, which the runtime has; take it out of "
-            "images/lambda/pyproject.toml, or out of RUNTIME_HAS where its version matters."
+            "the group `function` in pyproject.toml (boto3 among the dependencies of a function is the usual reason)."
         )
     out.mkdir(parents=True, exist_ok=True)
     package, layer, code = (
@@ -127,6 +127,7 @@ def make(function: Path, dependencies: Path, out: Path, suffix: str = "") -> Non
 
 def unpack(source: Path, target: Path) -> None:
     """As Lambda does: the archive's files with the archive's modes."""
+    target.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(source) as archive:
         for entry in archive.infolist():
             path = Path(archive.extract(entry, target))

@@ -1,0 +1,62 @@
+# Sourced by lib.sh: what this machine is, and what it lends to builds.
+# shellcheck shell=bash
+
+is_root() { [ "$(id -u)" -eq 0 ]; }
+
+# os_release KEY: a field of /etc/os-release, empty where there is none.
+os_release() {
+    # shellcheck disable=SC1091
+    (. /etc/os-release 2>/dev/null && eval "printf '%s' \"\${$1-}\"") || true
+}
+
+is_debian() { case " $(os_release ID) $(os_release ID_LIKE) " in *' debian '*) command -v apt-get >/dev/null ;; *) false ;; esac; }
+
+# may_install: this machine's packages are ours to add to.
+may_install() { is_debian && is_root; }
+
+# apt_install PACKAGE…: as root on Debian and Ubuntu; quiet, but for its errors.
+apt_install() {
+    local log
+    log=$(mktemp)
+    if ! {
+        apt-get install -y -qq --no-install-recommends "$@" ||
+            { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"; }
+    } >"$log" 2>&1 </dev/null; then
+        tail -n 5 "$log" >&2
+        rm -f "$log"
+        return 1
+    fi
+    rm -f "$log"
+}
+
+# The host's certificate bundle, for builds behind a proxy with an authority of its own; the image never sees it.
+ca_bundle() {
+    local file
+    for file in "$(setting CA_BUNDLE)" "${SSL_CERT_FILE-}" /etc/ssl/certs/ca-certificates.crt \
+        /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
+        if [ -n "$file" ] && [ -s "$file" ]; then
+            printf '%s' "$file"
+            return
+        fi
+    done
+    printf '/dev/null'
+}
+
+# The host's pip configuration: a company's package index serves the builds as well.
+pip_conf() {
+    local file made=.state/pip.conf index=${PIP_INDEX_URL:-${UV_DEFAULT_INDEX:-${UV_INDEX_URL-}}}
+    if [ -n "$index" ]; then
+        mkdir -p .state
+        (umask 077 && printf '[global]\nindex-url = %s\n' "$index" >"$made")
+        printf '%s' "./$made"
+        return
+    fi
+    for file in "$(setting PIP_CONF)" "${PIP_CONFIG_FILE-}" "${XDG_CONFIG_HOME:-$HOME/.config}/pip/pip.conf" \
+        "$HOME/.pip/pip.conf" /etc/pip.conf; do
+        if [ -n "$file" ] && [ -s "$file" ]; then
+            printf '%s' "$file"
+            return
+        fi
+    done
+    printf '/dev/null'
+}

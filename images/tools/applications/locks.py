@@ -1,0 +1,86 @@
+"""An application's locks: whether they are up to date, and how uv resolves them.
+
+The first line of a lock holds a digest of what it was resolved from: the application's dependencies, and the library's.
+A lock whose digest is another one is out of date. The library itself is in no lock: its code is copied beside the
+application's.
+"""
+
+import hashlib
+import json
+import subprocess
+import tempfile
+import tomllib
+from pathlib import Path
+
+from .table import Table
+
+_MARK = "# resolved from "
+PYTHON = "3.13"
+UV = "/opt/uv/bin/uv"
+
+
+def name(half: str) -> str:
+    return f"requirements-{half}.lock"
+
+
+def digest(document: Table, half: str, library: Path) -> str:
+    """What a lock depends on, in 16 characters."""
+    of_library = tomllib.loads((library / "pyproject.toml").read_text(encoding="utf-8"))
+    project, theirs = document.get("project", {}), of_library["project"]
+    said = [
+        half,
+        project.get("dependencies", []),
+        project.get("requires-python", ""),
+        document.get("dependency-groups", {}),
+        document.get("tool", {}).get("uv", {}),
+        theirs.get("dependencies", []),
+        theirs.get("optional-dependencies", {}),
+    ]
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def state(lock: Path, wanted: str) -> str:
+    """`fresh`, `stale` or `missing`."""
+    if not lock.is_file():
+        return "missing"
+    with lock.open(encoding="utf-8", errors="replace") as file:
+        return "fresh" if file.readline().strip() == _MARK + wanted else "stale"
+
+
+def resolve(folder: Path, document: Table, library: Path, out: Path, *, upgrade: bool) -> list[str]:
+    """Write the locks of both halves into `out`. What uv says where it cannot; empty where it could.
+
+    The versions of locks that lie in `out` already are kept where they still fit, unless `upgrade`.
+    """
+    with tempfile.TemporaryDirectory() as wheels:
+        built = _uv("build", "--quiet", "--wheel", "--no-python-downloads", "--out-dir", wheels, str(library))
+        if built:
+            return [f"the library in {library} could not be built:\n{built}"]
+        failed = []
+        for half in ("function", "worker"):
+            lock = out / name(half)
+            group = ["--group", half] if half in document.get("dependency-groups", {}) else []
+            said = _uv(
+                "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-header", "--no-emit-index-url",
+                "--no-python-downloads", "--python-version", PYTHON, "--find-links", wheels,
+                "--no-emit-package", "durable-lambda", *group, *(["--upgrade"] if upgrade else []),
+                "--output-file", str(lock), "pyproject.toml", folder=folder,
+            )  # fmt: skip
+            if said:
+                failed.append(f"the {half}'s dependencies could not be resolved:\n{said}")
+                continue
+            lines = [
+                line for line in lock.read_text().splitlines(keepends=True) if not line.startswith(_MARK)
+            ]
+            lock.write_text(f"{_MARK}{digest(document, half, library)}\n" + "".join(lines))
+        return failed
+
+
+def _uv(*arguments: str, folder: Path | None = None) -> str:
+    """Run uv; what it says where it fails."""
+    done = subprocess.run([UV, *arguments], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    return (
+        ""
+        if done.returncode == 0
+        else (done.stderr or done.stdout or f"uv ended with {done.returncode}").strip()
+    )

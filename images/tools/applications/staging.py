@@ -1,0 +1,137 @@
+"""Stages an application: the two build contexts, what the services mount, and its compose file.
+
+    function/task/, function/requirements.lock     context of images/lambda/application.Dockerfile
+    worker/app/, worker/requirements.lock          context of images/worker/application.Dockerfile
+    gateway/openapi.yaml                           where the application has one
+    samples/<bucket>/…                             what S3 puts into its buckets
+    compose.yaml                                   laid over the stack's own (fragment.py)
+    application.json                               for scripts: what the application declares
+    images, secrets, built-from                    for bin/: a line each
+
+Files that have not changed are left alone, and what is no longer wanted is removed.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from . import files, fragment
+from .folder import Folder
+from .table import Application
+
+#: Where a half's code lies in its build context.
+CODE = {"function": "task", "worker": "app"}
+LIBRARY = "durable_lambda"
+
+
+def stage(folder: Folder, library: Path, locks: dict[str, Path], target: Path, place: str) -> None:
+    """`place` is what the target is called in the compose file: a path from the repository's root."""
+    application = folder.application
+    wanted: dict[str, Path | bytes] = {}
+    for which, half in application.halves.items():
+        root = f"{which}/{CODE[which]}"
+        wanted |= {
+            f"{root}/{name}": path for name, path in files.of_half(folder.path, which, half.exclude).items()
+        }
+        if half.uses_library:
+            source = library / "src" / LIBRARY
+            wanted |= {f"{root}/{LIBRARY}/{path.relative_to(source)}": path for path in files.walk(source)}
+        wanted[f"{which}/requirements.lock"] = locks[which]
+    if (folder.path / "openapi.yaml").is_file():
+        wanted["gateway/openapi.yaml"] = folder.path / "openapi.yaml"
+    wanted |= {f"samples/{name}": path for name, path in files.samples(folder.path).items()}
+    digests = {part: _digest(wanted, f"{part}/") for part in ("function", "worker", "gateway", "samples")}
+    wanted["compose.yaml"] = fragment.compose_file(
+        application, place, digests, openapi="gateway/openapi.yaml" in wanted
+    ).encode()
+    wanted["application.json"] = (json.dumps(declared(application), indent=2) + "\n").encode()
+    wanted["images"] = (
+        "".join(f"{image}\n" for image in fragment.IMAGES).replace("{slug}", application.slug).encode()
+    )
+    wanted["secrets"] = "".join(_secret_lines(application)).encode()
+    wanted["built-from"] = f"function {digests['function']}\nworker {digests['worker']}\n".encode()
+    for name, content in wanted.items():
+        _keep(target / name, content.read_bytes() if isinstance(content, Path) else content)
+    for part in ("function", "worker", "gateway", "samples"):
+        _remove_others(target / part, {target / name for name in wanted})
+        _keep_folder(target / part)
+
+
+def declared(application: Application) -> dict[str, Any]:
+    """What application.json says: for the deployment scripts, and for `make submit`."""
+    return {
+        "name": application.name,
+        "project": application.slug,
+        "prefix": application.prefix,
+        "buckets": application.buckets,
+        **{
+            which: {
+                "environment": half.environment,
+                "secrets": {
+                    name: {key: value for key, value in asdict(secret).items() if value not in (None, ())}
+                    for name, secret in half.secrets.items()
+                },
+            }
+            for which, half in application.halves.items()
+        },
+        "submit": application.submit,
+    }
+
+
+def _secret_lines(application: Application) -> list[str]:
+    """`half name random|setting|lines PREFIX SETTING…`, with tabs between; `-` where there is none."""
+    lines = []
+    for which, half in application.halves.items():
+        for name, secret in half.secrets.items():
+            kind = "lines" if secret.settings else "setting" if secret.random is None else "random"
+            said = secret.settings or (secret.setting or "-",)
+            lines.append("\t".join([which, name, kind, secret.random or "-", *said]) + "\n")
+    return lines
+
+
+def _digest(wanted: dict[str, Path | bytes], prefix: str) -> str:
+    found = hashlib.sha256()
+    for name in sorted(name for name in wanted if name.startswith(prefix)):
+        source = wanted[name]
+        content = source.read_bytes() if isinstance(source, Path) else source
+        found.update(f"{name}\0{len(content)}\0".encode() + content)
+    return found.hexdigest()[:16]
+
+
+def _keep(path: Path, content: bytes) -> None:
+    """The file with this content, readable for the containers' users; untouched where it is so already."""
+    if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
+        return
+    _keep_folder(path.parent)
+    if path.is_dir():
+        _remove_others(path, set())
+        path.rmdir()
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(content)
+    new.chmod(0o644)
+    new.replace(path)
+
+
+def _keep_folder(path: Path) -> None:
+    if path.is_dir():
+        return
+    _keep_folder(path.parent)
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    path.chmod(0o755)
+
+
+def _remove_others(folder: Path, wanted: set[Path]) -> None:
+    if not folder.is_dir():
+        return
+    for entry in list(os.scandir(folder)):
+        path = Path(entry.path)
+        if entry.is_dir(follow_symlinks=False):
+            _remove_others(path, wanted)
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path not in wanted:
+            path.unlink()

@@ -1,0 +1,20 @@
+# An application's worker. The context is the staged folder of the application's worker; base and tools are images of the
+# stack, built before.
+ARG STACK_IMAGES=durable-lambda
+
+FROM ${STACK_IMAGES}/tools AS tools
+
+# The application's code with its bytecode, gathered into one layer: an edit then costs one layer's export.
+FROM tools AS code
+COPY app/ /code/app/
+RUN /opt/uv/bin/python -m compileall -q -s /code /code/app
+
+FROM ${STACK_IMAGES}/worker AS app
+USER root
+# The dependencies change rarely: a layer of their own, made in its place, since to copy one costs as much again.
+RUN --mount=type=bind,from=tools,source=/opt,target=/opt \
+    --mount=type=bind,source=requirements.lock,target=/tmp/requirements.lock \
+    --mount=type=cache,id=uv,target=/root/.cache/uv --mount=type=secret,id=ca --mount=type=secret,id=pip_conf \
+    /opt/build-tools/with-index /opt/build-tools/install-lock /app/.venv /tmp/requirements.lock
+COPY --from=code /code/ /
+USER 10001:10001
