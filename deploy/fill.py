@@ -45,6 +45,11 @@ def camel(variable: str) -> str:
 
 def items(kind: str, names: dict[str, str], default: dict[str, str] | None = None) -> list[Item]:
     """The tokens of a kind (`WorkerVariable`: EachWorkerVariable, EACH_WORKER_VARIABLE), for each variable and its name."""
+    if len(set(names.values())) < len(names):
+        twice = next(name for name in names.values() if list(names.values()).count(name) > 1)
+        raise FillError(
+            f"two variables of the application become {twice} in a template; rename one in pyproject.toml."
+        )
     capitals = "EACH" + re.sub(r"([A-Z])", r"_\1", kind).upper()
     return [
         {f"Each{kind}Default": (default or {}).get(variable, ""), f"Each{kind}": name, capitals: variable}
@@ -71,7 +76,9 @@ def secrets(half: dict[str, Any]) -> tuple[list[str], list[str]]:
 
 def kinds(application: dict[str, Any]) -> dict[str, list[Item]]:
     """What the templates repeat, and for what."""
-    buckets = {variable: camel(variable.removesuffix("_BUCKET")) for variable in application.get("buckets", {})}
+    buckets = {
+        variable: camel(variable.removesuffix("_BUCKET")) for variable in application.get("buckets", {})
+    }
     only_read = application.get("worker", {}).get("reads", [])
     both = application.get("environment", {})
     found = {
@@ -110,7 +117,8 @@ def kinds(application: dict[str, Any]) -> dict[str, list[Item]]:
 def _named(kind: str, variables: Any) -> dict[str, str]:
     """The parameter of each variable. A secret's holds its ARN, and so ends with `Secret`."""
     return {
-        v: camel(v) if "Secret" not in kind or v.endswith("_SECRET") else f"{camel(v)}Secret" for v in variables
+        v: camel(v) if "Secret" not in kind or v.endswith("_SECRET") else f"{camel(v)}Secret"
+        for v in variables
     }
 
 
@@ -170,18 +178,22 @@ def repeat(node: Any, token: Item, for_each: list[Item]) -> Any:
         return {function: arguments}
     entries: dict[str, Any] = {}
     for key, value in node.items():
-        if has(key, token):
-            several = [(put(key, item), put(value, item)) for item in for_each]
-        else:
-            several = [(key, repeat(value, token, for_each))]
-        for name, content in several:
-            if name in entries:
-                raise FillError(
-                    f"{name} is there twice in a template: the application's variable of that name has to be called "
-                    "otherwise (bucket, variable and secret become parameters, without underscores)."
-                )
-            entries[name] = content
+        if not has(key, token):
+            entries[key] = repeat(value, token, for_each)
+            continue
+        for item in for_each:
+            name = put(key, item)
+            if name in entries or name in node:
+                raise taken(name)
+            entries[name] = put(value, item)
     return entries
+
+
+def taken(name: str) -> FillError:
+    return FillError(
+        f"the templates have a name {name} of their own. A bucket, variable or secret of the application would get the "
+        "same name (its own without underscores, a bucket's without _BUCKET); give it another one in pyproject.toml."
+    )
 
 
 def without_empty_policies(node: Any) -> Any:
@@ -204,11 +216,8 @@ def filled(template: dict[str, Any], application: dict[str, Any]) -> dict[str, A
         (token,) = items(kind, {"": ""})
         template = repeat(template, token, for_each)
     template = without_empty_policies(template)
-    both = template["Parameters"].keys() & template["Resources"].keys()
-    if both:
-        raise FillError(
-            f"{', '.join(sorted(both))}: parameter and resource of one name; call the application's variable otherwise."
-        )
+    for name in template["Parameters"].keys() & template["Resources"].keys():
+        raise taken(name)
     if left := re.search(r"\b(Each[A-Z]|EACH_)\w*", json.dumps(template)):
         raise FillError(f"{left[0]} is left in a template; deploy/fill.py knows no such name.")
     return {key: value for key, value in template.items() if value != {}}
@@ -262,13 +271,17 @@ def settings(application: dict[str, Any], half: str) -> str:
     given, made = secrets(part)
     user = {"function": "deploy/lambda.sh", "worker": "deploy/compose.prod.yaml"}[half]
     lines = [
-        f"# What the {half} of {application['name']} takes: copy this file to deploy/{half}.env (git ignores it) and fill it",
-        f"# in, for {user}. A line that begins with # is not set. Made by make package.",
+        f"# Settings of the {half} of {application['name']}, for {user}. Made by make package: copy this file to",
+        f"# deploy/{half}.env (git ignores it) and fill it in. A line that begins with # is not set.",
     ]
     if half == "function":
         lines += ["", "# The function's name in AWS.", f"FUNCTION_NAME={application['name']}"]
     if application.get("buckets"):
-        lines += ["", "# The names of your buckets.", *(f"{v}={n}" for v, n in application["buckets"].items())]
+        lines += [
+            "",
+            "# The names of your buckets.",
+            *(f"{v}={n}" for v, n in application["buckets"].items()),
+        ]
     if variables := application.get("environment", {}) | part.get("environment", {}):
         lines += ["", "# Settings."]
         lines += [f"{v}={value}" if value else f"#{v}=" for v, value in variables.items()]
