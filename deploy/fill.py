@@ -11,7 +11,8 @@ the environment variable is meant. What has such a name is repeated for each buc
 * otherwise the item of the innermost list: an ARN in a policy, for instance.
 
 A statement whose list of resources is empty after that, and a policy without statements, are left out.
-Beside the templates lie `function.env` and `worker.env`, the settings of deploy/lambda.sh and deploy/compose.prod.yaml.
+Beside the templates lie `function.env`, the settings of deploy/lambda.sh, and `worker.env` and `prod.env`, those of
+deploy/compose.prod.yaml.
 """
 
 import json
@@ -80,13 +81,12 @@ def kinds(application: dict[str, Any]) -> dict[str, list[Item]]:
         variable: camel(variable.removesuffix("_BUCKET")) for variable in application.get("buckets", {})
     }
     only_read = application.get("worker", {}).get("reads", [])
-    both = application.get("environment", {})
     found = {
         "Bucket": items("Bucket", buckets),
         "ReadBucket": items("ReadBucket", {v: n for v, n in buckets.items() if v in only_read}),
         "WrittenBucket": items("WrittenBucket", {v: n for v, n in buckets.items() if v not in only_read}),
     }
-    known = dict(both)
+    known: dict[str, str] = {}
     for half in ("worker", "function"):
         known |= application.get(half, {}).get("environment", {})
     for variable in only_read:
@@ -98,7 +98,7 @@ def kinds(application: dict[str, Any]) -> dict[str, list[Item]]:
     everything: dict[str, dict[str, None]] = {"Variable": {}, "List": {}, "Secret": {}, "MadeSecret": {}}
     for half in ("worker", "function"):
         part = application.get(half, {})
-        variables = both | part.get("environment", {})
+        variables = part.get("environment", {})
         given, made = secrets(part)
         of_half = {
             "Variable": [v for v in variables if v not in only_read],
@@ -282,7 +282,7 @@ def settings(application: dict[str, Any], half: str) -> str:
             "# The names of your buckets.",
             *(f"{v}={n}" for v, n in application["buckets"].items()),
         ]
-    if variables := application.get("environment", {}) | part.get("environment", {}):
+    if variables := part.get("environment", {}):
         lines += ["", "# Settings."]
         lines += [f"{v}={value}" if value else f"#{v}=" for v, value in variables.items()]
     if given or made:
@@ -299,6 +299,10 @@ def main(description: Path, out: Path) -> None:
         shutil.copyfile(HERE / f"{name}.yaml", out / f"{name}.yaml")
     for half in ("function", "worker"):
         (out / f"{half}.env").write_text(settings(application, half))
+    prod = (HERE / "prod.env.example").read_text()
+    token = application.get("prefix", "").rstrip("/") or "_all"
+    prod = prod.replace("PROJECT", application.get("project", application["name"])).replace("PREFIX", token)
+    (out / "prod.env").write_text(prod)
 
 
 if __name__ == "__main__":

@@ -10,21 +10,23 @@ from harness.stack import ROOT
 
 
 def description(application: str) -> dict[str, Any]:
-    """What `make package` writes into dist/application.json, of apps/NAME. (test_package.py holds the two together.)"""
+    """What deploy/fill.py needs of dist/application.json, of apps/NAME. (test_package.py compares what comes out.)"""
     content = tomllib.loads((ROOT / "apps" / application / "pyproject.toml").read_text())
     table = content["tool"]["durable-lambda"]
 
     def half(name: str, *more: str) -> dict[str, Any]:
         part = table.get(name, {})
-        return {key: part.get(key, {}) for key in ("environment", "secrets")} | {
-            key: part[key] for key in more if key in part
+        return {
+            "environment": table.get("environment", {}) | part.get("environment", {}),
+            "secrets": part.get("secrets", {}),
+            **{key: part[key] for key in more if key in part},
         }
 
     return {
         "name": table["name"],
+        "project": content["project"]["name"],
         "prefix": table.get("promise-prefix", ""),
         "buckets": table.get("buckets", {}),
-        "environment": table.get("environment", {}),
         "function": half("function"),
         "worker": half("worker", "reads"),
     }

@@ -19,9 +19,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"worker": {"reads": ["OTHER_BUCKET"]}},
         "reads names OTHER_BUCKET, which is neither a bucket nor a variable",
     ),
-    ({"environment": {"SIZE": "3"}}, "the templates have a name Size of their own"),
-    ({"environment": {"ALARM_MAIL": "x"}}, "the templates have a name AlarmMail of their own"),
-    ({"environment": {"A_B": "x", "A__B": "y"}}, "two variables of the application become AB"),
+    ({"worker": {"environment": {"SIZE": "3"}}}, "the templates have a name Size of their own"),
+    ({"worker": {"environment": {"ALARM_MAIL": "x"}}}, "the templates have a name AlarmMail of their own"),
+    ({"worker": {"environment": {"A_B": "x", "A__B": "y"}}}, "two variables of the application become AB"),
 ]
 
 
@@ -58,12 +58,11 @@ def test_a_template_has_what_its_application_has(packaged: tuple[str, Path]) -> 
     described = description(name)
     worker = (folder / "deploy/worker.yaml").read_text()
     api = (folder / "deploy/api.yaml").read_text()
-    both = {*described["buckets"], *described["environment"]}
     for text, half in ((worker, "worker"), (api, "function")):
         named = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", text))
         secrets = {n for s in described[half]["secrets"].values() for n in s.get("settings", ())}
         secrets |= {f.upper() for f, s in described[half]["secrets"].items() if "settings" not in s}
-        wanted = both | set(described[half]["environment"]) | secrets
+        wanted = secrets.union(described["buckets"], described[half]["environment"])
         assert wanted | {"RESONATE_URL", "RESONATE_TOKEN", "WORKER_GROUP"} == named - {"WORKER_CONCURRENCY"}
     # AND who has no bucket, has no right in S3
     assert ("s3:GetObject" in worker) == bool(described["buckets"])
@@ -92,6 +91,9 @@ def test_the_settings_are_the_applications(packaged: tuple[str, Path]) -> None:
             assert lines[variable if value else f"#{variable}"] == value
     assert f"FUNCTION_NAME={described['name']}" in files["function"].splitlines()
     assert "FUNCTION_NAME" not in files["worker"]
+    prod = (folder / "deploy/prod.env").read_text().splitlines()
+    assert f"WORKER_TOKEN=resonate_tokens_worker/{described['prefix'].rstrip('/') or '_all'}" in prod
+    assert f"WORKER_IMAGE=registry.example.org/durable-lambda/{name}-worker" in prod
 
 
 @pytest.mark.parametrize(("part", "sentence"), WRONG, ids=[sentence[:20] for _, sentence in WRONG])
@@ -107,8 +109,7 @@ def test_what_cannot_be_filled_in_is_one_sentence(
 def test_two_lists_of_buckets_stay_apart(tmp_path: Path) -> None:
     """Each has its own policy, under its own condition, and its own variable."""
     described = description("seed") | {
-        "environment": {"SCANS": "", "LETTERS": ""},
-        "worker": {"environment": {}, "secrets": {}, "reads": ["SCANS", "LETTERS"]},
+        "worker": {"environment": {"SCANS": "", "LETTERS": ""}, "reads": ["SCANS", "LETTERS"]},
     }
     assert fill(described, tmp_path).returncode == 0
     worker = (tmp_path / "deploy/worker.yaml").read_text()
@@ -122,7 +123,7 @@ def test_two_lists_of_buckets_stay_apart(tmp_path: Path) -> None:
 def test_what_is_deployed_names_no_application() -> None:
     names: set[str] = set()
     for application in map(description, APPLICATIONS):
-        names |= {application["name"], *application["buckets"], *application["environment"]} - {"seed"}
+        names |= {application["name"], *application["buckets"]} - {"seed"}
         for half in ("function", "worker"):
             names |= {*application[half]["environment"], *application[half]["secrets"]}
     for path in (ROOT / "deploy").rglob("*"):

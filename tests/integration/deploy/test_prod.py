@@ -53,6 +53,8 @@ class Prod:
             "PYTHON_IMAGE": found["PYTHON_IMAGE"],
             "SECRETS_FOLDER": str(ROOT / "secrets" / "own"),
             "WORKER_ENV": str(folder / "worker.env"),
+            "WORKER_TOKEN": "resonate_tokens_worker/doc",
+            "WORKER_IMAGE": image("documents-worker"),
             "BACKUP_SECONDS": "4",
             "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "test",
@@ -93,7 +95,7 @@ class Prod:
             ["docker", "run", "--rm", "--interactive", "--network", f"{self.project}_default",
              "--volume", f"{token}:/token:ro", "--env", "RESONATE_TOKEN_FILE=/token",
              "--env", "RESONATE_URL=http://server:8001", "--env", f"WORKER_GROUP={self.group}",
-             "--entrypoint", "python", image("lambda-image"), "-c", INVOKE],
+             "--entrypoint", "python", image("documents-function-image"), "-c", INVOKE],
             input=json.dumps(event_v2(method, path, body)), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]

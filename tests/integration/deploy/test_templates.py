@@ -192,7 +192,7 @@ def test_a_server_with_a_key_asks_for_tokens(aws: Any, seed: Path, around: dict[
             return int(httpx.post(f"http://{address}/", json=body).json()["head"]["status"])
 
         # THEN who has a token is answered, and nobody else
-        assert wait_for(lambda: ask(secret("resonate_token_worker")), "the server to answer", 60) == 404
+        assert wait_for(lambda: ask(secret("resonate_tokens_worker/_all")), "the server to answer", 60) == 404
         assert ask(secret("resonate_token_function")) == 404
         assert ask(None) == 401
         assert ask("nonsense") == 401
