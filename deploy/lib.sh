@@ -11,8 +11,7 @@ fail() {
 }
 
 # show COMMAND…: as one would type it.
-# A token is not shown.
-show() { { printf '+' && printf ' %q' "$@" && printf '\n'; } | sed -E 's/(RESONATE_TOKEN=)[^,}\\]*/\1…/' >&2; }
+show() { { printf '+' && printf ' %q' "$@" && printf '\n'; } >&2; }
 
 # run COMMAND…: shown, then run.
 run() {
@@ -28,8 +27,8 @@ ask() {
     if [ -n "${DRY_RUN-}" ]; then printf '%s\n' "$placeholder"; else "$@"; fi
 }
 
-# there COMMAND…: whether what it asks for exists. What AWS answers otherwise (no right, no network) ends the script.
-# A dry run takes it as missing, and so shows every step of a first deployment.
+# there COMMAND…: whether what the command asks for exists. Any other error (no permission, no network) ends the script.
+# A dry run takes everything as missing, and so shows each step of a first deployment.
 there() {
     local said
     show "$@"
@@ -47,7 +46,7 @@ need_tools() {
     done
 }
 
-# need_credentials: an account answers, in ACCOUNT and REGION. A dry run asks nobody.
+# need_credentials: sets ACCOUNT and REGION; the account is asked for at AWS, except in a dry run.
 need_credentials() {
     REGION=${AWS_REGION:-${AWS_DEFAULT_REGION-}}
     [ -n "$REGION" ] || REGION=$(aws configure get region 2>/dev/null || true)
@@ -61,11 +60,11 @@ need_credentials() {
         fail "AWS does not know who you are: no credentials, or they have expired; see aws configure, aws sso login, or AWS_PROFILE=…, then run this again."
 }
 
-# need_package FILE…: what make package makes.
+# need_package FILE…: these files of make package are there.
 need_package() {
     local file
     for file in "$@"; do [ -s "$file" ] || fail "there is no $file; run make package first."; done
 }
 
-# key_of FILE: its name in the bucket of packages. Named by its content: the one before stays, for going back.
+# key_of FILE: its name in the bucket of packages. It has the content's hash in it, so that earlier packages stay.
 key_of() { printf 'durable-lambda/%s-%s' "$(sha256sum "$1" | cut -c 1-16)" "$(basename "$1")"; }

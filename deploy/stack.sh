@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Usage: deploy/stack.sh --stack NAME --bucket BUCKET --worker-image URI [--packaging zip|layer|image] [--arch x86_64|arm64]
 #                        [--function-image URI] [--size small|large] [--set PARAMETER=VALUE]… [--dry-run]
-# Deploys deploy/template.yaml with what `make package` made: uploads the packages under names made of their content,
-# then creates or changes the CloudFormation stack. A parameter that is not named keeps its value. Each command is shown before it runs; --dry-run only shows them.
+# Deploys the templates and packages that `make package` made of an application: uploads the packages, each named by its
+# content, then creates or changes the CloudFormation stack. --set gives one of its parameters a value; a parameter that
+# is not named keeps the value it has. Each command is shown before it runs; --dry-run only shows them.
 . "$(dirname "$0")/lib.sh"
 
 packaging=zip arch=x86_64 size='' stack='' bucket='' worker_image='' function_image='' parameters=()
 while [ $# -gt 0 ]; do
     case $1 in
         --dry-run) DRY_RUN=1 && shift && continue ;;
-        -h | --help) sed -n '2,5s/^# //p' "$0" && exit ;;
+        -h | --help) sed -n '2,6s/^# //p' "$0" && exit ;;
         --stack | --bucket | --worker-image | --packaging | --arch | --function-image | --size | --set)
             [ $# -ge 2 ] || fail "$1 needs a value."
             ;;
@@ -42,10 +43,10 @@ case $packaging in
     *) fail "--packaging is '$packaging'; give zip, layer or image." ;;
 esac
 need_tools aws sha256sum
-need_package dist/openapi.json dist/openapi-jwt.json "${files[@]}"
+need_package dist/deploy/template.yaml dist/openapi.json dist/openapi-jwt.json "${files[@]}"
 need_credentials
 
-# What is not named here keeps the value it had; on the first deployment, the template's default.
+# A parameter that is not named here keeps its value; on the first deployment it gets the template's default.
 parameters+=(${size:+"Size=$size"} "Packaging=$packaging" "Architecture=$arch" "WorkerImage=$worker_image")
 names=(FunctionKey LayerKey)
 for n in "${!files[@]}"; do
@@ -55,8 +56,8 @@ for n in "${!files[@]}"; do
 done
 [ ${#files[@]} -eq 0 ] || parameters+=("Artifacts=$bucket")
 
-# The nested templates and the API's definition go to the bucket; what comes out names them there.
-run aws cloudformation package --template-file deploy/template.yaml --s3-bucket "$bucket" --s3-prefix "durable-lambda/$stack" \
+# Uploads the nested templates and the API's definition, and writes a template that names them in the bucket.
+run aws cloudformation package --template-file dist/deploy/template.yaml --s3-bucket "$bucket" --s3-prefix "durable-lambda/$stack" \
     --output-template-file dist/packaged.yaml
 run aws cloudformation deploy --stack-name "$stack" --template-file dist/packaged.yaml --s3-bucket "$bucket" \
     --s3-prefix "durable-lambda/$stack" --no-fail-on-empty-changeset \

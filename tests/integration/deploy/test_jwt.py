@@ -32,7 +32,15 @@ def deployed(make_module_stack: MakeStack, tmp_path_factory: pytest.TempPathFact
     (folder / "bin").mkdir()
     (folder / "bin/aws").symlink_to("/bin/true")
     script = str(folder / "deploy/lambda.sh")
-    command = [script, "--dry-run", "--resonate-url", "https://r", "--buckets", "d,w,r", *ISSUER]
+    command = [
+        script,
+        "--dry-run",
+        "--resonate-url",
+        "https://r",
+        "--env-file",
+        "dist/deploy/function.env",
+        *ISSUER,
+    ]
     done = subprocess.run(
         command, env=os.environ | {"AWS_REGION": "us-east-1", "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"},
         capture_output=True, text=True, check=False,

@@ -13,6 +13,7 @@ import pytest
 from harness.jobs import accepted, wait_until
 from harness.stack import ROOT, Stack, docker, found_on_this_machine
 from integration.conftest import MakeStack
+from integration.deploy.filled import description, fill
 
 DIST = ROOT / "dist"
 #: ELF's e_machine: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
@@ -82,6 +83,15 @@ def test_the_guarded_definition_is_the_open_one_with_an_authorizer_on_every_rout
     assert [operation.pop("security") for operation in operations] == [[{"jwt": []}]] * len(operations)
     assert set(guarded["components"].pop("securitySchemes")) == {"jwt"}
     assert guarded == bare
+
+
+@pytest.mark.usefixtures("made")
+def test_the_templates_are_filled_in_for_the_application(tmp_path: Path) -> None:
+    assert fill(description("documents"), tmp_path).returncode == 0
+    names = sorted(path.name for path in (tmp_path / "deploy").iterdir())
+    assert sorted(path.name for path in (DIST / "deploy").iterdir()) == names
+    for name in names:
+        assert (DIST / "deploy" / name).read_bytes() == (tmp_path / "deploy" / name).read_bytes(), name
 
 
 @pytest.mark.usefixtures("made")

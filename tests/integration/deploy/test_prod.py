@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import ssl
 import subprocess
@@ -18,6 +19,7 @@ from harness.fixtures import needs_official_server
 from harness.jobs import job
 from harness.stack import ROOT, docker, found_on_this_machine, image, inspect, project_prefix, secret
 from harness.waiting import wait_for
+from integration.deploy.filled import description, fill
 from integration.events import event_v2
 
 pytestmark = needs_official_server
@@ -29,9 +31,8 @@ RESTORE = re.findall(r"exec backup sh -c '(.*)'", (ROOT / "docs/deploy.md").read
 #: The function, by itself: an event on standard input, the answer on standard output.
 INVOKE = """
 import json, sys
-from events import synthetic
 from lambda_function import lambda_handler
-print(json.dumps(lambda_handler(json.load(sys.stdin), synthetic([])[1])))
+print(json.dumps(lambda_handler(json.load(sys.stdin))))
 """
 
 
@@ -51,15 +52,18 @@ class Prod:
             "POSTGRES_PASSWORD": "insecuretest",
             "PYTHON_IMAGE": found["PYTHON_IMAGE"],
             "SECRETS_FOLDER": str(ROOT / "secrets" / "own"),
+            "WORKER_ENV": str(folder / "worker.env"),
+            "WORKER_TOKEN": "resonate_tokens_worker/doc",
+            "WORKER_IMAGE": image("documents-worker"),
             "BACKUP_SECONDS": "4",
-            "DOCUMENTS_BUCKET": "documents",
-            "WORK_BUCKET": "work",
-            "RESULTS_BUCKET": "results",
             "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_ENDPOINT_URL_S3": "http://localstack:4566",
         }
+        # As a user fills dist/deploy/worker.env in, but for the buckets: here they have the names of the stack's.
+        assert fill(description("documents"), folder).returncode == 0
+        shutil.copy(folder / "deploy" / "worker.env", folder / "worker.env")
         self._file = folder / "prod.env"
         self.set()
         #: The group the function sends new jobs to.
@@ -91,7 +95,7 @@ class Prod:
             ["docker", "run", "--rm", "--interactive", "--network", f"{self.project}_default",
              "--volume", f"{token}:/token:ro", "--env", "RESONATE_TOKEN_FILE=/token",
              "--env", "RESONATE_URL=http://server:8001", "--env", f"WORKER_GROUP={self.group}",
-             "--entrypoint", "python", image("lambda-image"), "-c", INVOKE],
+             "--entrypoint", "python", image("documents-function-image"), "-c", INVOKE],
             input=json.dumps(event_v2(method, path, body)), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
@@ -205,7 +209,9 @@ def test_old_jobs_end_with_the_workers_of_their_group(prod: Prod) -> None:
         prod.until(new, "done")
         # (it lists, so the operator's token)
         operator = f"RESONATE_TOKEN={secret('resonate_token_operator')}"
-        said = prod.compose("exec", "-T", "--env", operator, "worker", "python", "open_jobs.py")
+        said = prod.compose(
+            "exec", "-T", "--env", operator, "worker", "python", "-m", "durable_lambda.worker.open_jobs"
+        )
         assert json.loads(said) == {"worker": [old]}
         assert prod.invoke("POST", f"/approve/{old}", {"approved": True, "approver": "ada"})[0] == 200
         prod.until(old, "done")

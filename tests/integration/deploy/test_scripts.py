@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -13,25 +14,33 @@ from harness.stack import ROOT
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-#: Stands in for the AWS CLI: notes its arguments, knows what `there` says exists, answers ids.
+#: Stands in for the AWS CLI: notes its arguments and the function's variables, knows what `there` says exists, answers ids.
 FAKE = """#!/bin/bash
 printf '%s\\n' "$*" >>"$CALLS"
+for argument; do case $argument in file:///*) cp "${argument#file://}" "$CALLS.variables" ;; esac; done
 case "$*" in
     'sts get-caller-identity'*) [ -n "$CREDENTIALS" ] || exit 255; echo 111122223333 ;;
     'iam get-role'* | 'lambda get-function '* | 's3api head-object'*)
         [ -n "$EXISTS" ] || { echo 'An error occurred (ResourceNotFoundException): Not Found' >&2; exit 254; } ;;
     *get-apis*) [ -z "$EXISTS" ] && echo None || echo abc ;;
-    *publish-layer-version*) echo arn:aws:lambda:eu-west-1:111122223333:layer:document-processor:7 ;;
+    *publish-layer-version*) echo arn:aws:lambda:eu-west-1:111122223333:layer:expenses:7 ;;
     *publish-version*) echo 3 ;;
     *import-api*) echo abc ;;
 esac
+"""
+#: What is filled in of dist/deploy/function.env.
+FUNCTION = """# Made by make package.
+FUNCTION_NAME=expenses
+LEDGER_BUCKET=our-ledger
+#EMPTY=
+GREETING=say "hi", a\\b
 """
 LAMBDA = (
     "deploy/lambda.sh",
     "--resonate-url",
     "https://resonate.example.org",
-    "--buckets",
-    "docs,work,results",
+    "--env-file",
+    "function.env",
 )
 STACK = ("deploy/stack.sh", "--stack", "jobs", "--bucket", "artifacts", "--worker-image", "registry/worker:1")
 
@@ -39,8 +48,10 @@ STACK = ("deploy/stack.sh", "--stack", "jobs", "--bucket", "artifacts", "--worke
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Runs a script in a copy of what it reads, with the fake `aws` first on the path."""
-    for name in ("deploy", "dist", "bin"):
-        (tmp_path / name).mkdir()
+    for name in ("deploy", "dist/deploy", "bin"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "dist/deploy/template.yaml").write_text("Resources: {}")
+    (tmp_path / "function.env").write_text(FUNCTION)
     for source in (ROOT / "deploy").iterdir():
         if source.is_file():
             (tmp_path / "deploy" / source.name).write_bytes(source.read_bytes())
@@ -48,11 +59,11 @@ def run(tmp_path: Path) -> Run:
     for name in ("lambda-package.zip", "lambda-package-arm64.zip", "lambda-function.zip", "layer.zip"):
         (tmp_path / "dist" / name).write_text(name)
     (tmp_path / "dist/openapi.json").write_text(
-        '{"info": {"title": "durable-lambda"}, "x": {"uri": {\n "Fn::Sub": "arn:${DocumentProcessor.Arn}"\n}}}'
+        '{"info": {"title": {\n "Ref": "AWS::StackName"\n}}, "x": {"uri": {\n "Fn::Sub": "arn:${Function.Arn}"\n}}}'
     )
     # (with what the real one has besides: deploy/definition.py)
     (tmp_path / "dist/openapi-jwt.json").write_text(
-        '{"info": {"title": "durable-lambda"}, "x": {"uri": {\n "Fn::Sub": "arn:${DocumentProcessor.Arn}"\n}},'
+        '{"info": {"title": {\n "Ref": "AWS::StackName"\n}}, "x": {"uri": {\n "Fn::Sub": "arn:${Function.Arn}"\n}},'
         ' "jwtConfiguration": {"audience": {\n "Ref": "JwtAudience"\n}, "issuer": {"Ref": "JwtIssuer"}}}'
     )
     (tmp_path / "bin/aws").write_text(FAKE)
@@ -91,17 +102,20 @@ def test_first_deployment_makes_role_function_and_api_in_this_order(run: Run, tm
     ]  # fmt: skip
     create = next(line for line in calls(tmp_path) if line.startswith("lambda create-function"))
     assert "--zip-file fileb://dist/lambda-package.zip" in create
-    assert "--role arn:aws:iam::111122223333:role/document-processor-role" in create
-    assert (
-        "Variables={RESONATE_URL=https://resonate.example.org,WORKER_GROUP=worker,"
-        "DOCUMENTS_BUCKET=docs,WORK_BUCKET=work,RESULTS_BUCKET=results}"
-    ) in create
+    assert "--role arn:aws:iam::111122223333:role/expenses-role" in create
+    assert json.loads((tmp_path / "calls.variables").read_text()) == {
+        "Variables": {
+            "RESONATE_URL": "https://resonate.example.org",
+            "WORKER_GROUP": "worker",
+            "LEDGER_BUCKET": "our-ledger",
+            "GREETING": 'say "hi", a\\b',
+        }
+    }
     # AND the routes lead to this function
     imported = (tmp_path / "dist/api.json").read_text()
-    assert (
-        "functions/arn:aws:lambda:eu-west-1:111122223333:function:document-processor/invocations" in imported
-    )
+    assert "functions/arn:aws:lambda:eu-west-1:111122223333:function:expenses/invocations" in imported
     assert "Fn::Sub" not in imported
+    assert json.loads(imported)["info"]["title"] == "expenses"
     assert "answers at https://abc.execute-api.eu-west-1.amazonaws.com" in done.stdout
 
 
@@ -114,9 +128,7 @@ def test_second_deployment_changes_what_is_there(run: Run, tmp_path: Path) -> No
         "lambda update-function-code", "lambda wait", "lambda publish-version",
         "apigatewayv2 get-apis", "apigatewayv2 reimport-api",
     ]  # fmt: skip
-    assert "--layers arn:aws:lambda:eu-west-1:111122223333:layer:document-processor:7" in "\n".join(
-        calls(tmp_path)
-    )
+    assert "--layers arn:aws:lambda:eu-west-1:111122223333:layer:expenses:7" in "\n".join(calls(tmp_path))
 
 
 def test_every_command_is_shown_as_it_runs(run: Run, tmp_path: Path) -> None:
@@ -137,8 +149,13 @@ def test_dry_run_asks_nobody_and_needs_no_credentials(run: Run, tmp_path: Path) 
 def test_a_token_is_handed_over_and_not_shown(run: Run, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("s3cret\n")
     done = run(*LAMBDA, "--token-file", "token")
-    assert "RESONATE_TOKEN=s3cret" in "\n".join(calls(tmp_path))
-    assert "s3cret" not in done.stdout
+    variables = json.loads((tmp_path / "calls.variables").read_text())["Variables"]
+    assert variables["RESONATE_TOKEN"] == "s3cret"
+    assert "s3cret" not in done.stdout + "\n".join(calls(tmp_path))
+    # AND the file it was handed over in is gone
+    files = re.findall(r"file://(/\S+)", done.stdout)
+    assert files
+    assert not [path for path in files if Path(path).exists()]
 
 
 def test_routes_ask_for_tokens_of_the_issuer_that_is_named(run: Run, tmp_path: Path) -> None:
@@ -155,7 +172,11 @@ def test_routes_ask_for_tokens_of_the_issuer_that_is_named(run: Run, tmp_path: P
     ("command", "environment", "sentence"),
     [
         (("deploy/lambda.sh",), {}, "where is the Resonate server? --resonate-url https://…"),
-        (LAMBDA[:3], {}, "name the three buckets: --buckets DOCUMENTS,WORK,RESULTS"),
+        (LAMBDA[:3], {}, "name the file with the function's variables: --env-file deploy/function.env"),
+        ((*LAMBDA[:3], "--env-file", "none.env"), {}, "--env-file none.env cannot be read, or is empty"),
+        ((*LAMBDA[:3], "--env-file", "odd.env"), {}, "odd.env has a line that is not NAME=value: just words"),
+        ((*LAMBDA[:3], "--env-file", "url.env"), {}, "url.env sets RESONATE_URL; give it as an option instead"),
+        ((*LAMBDA[:3], "--env-file", "nameless.env"), {}, "nameless.env has no FUNCTION_NAME"),
         (("deploy/lambda.sh", "--resonate-url", "resonate"), {}, "it begins with http:// or https://."),
         ((*LAMBDA, "--arch", "sparc"), {}, "--arch is 'sparc'; give x86_64 or arm64."),
         ((*LAMBDA, "--packaging", "jar"), {}, "--packaging is 'jar'; give zip or layer"),
@@ -179,11 +200,13 @@ def test_what_is_missing_is_one_sentence(
         # bash and its helpers, without aws
         tools = tmp_path / "tools"
         tools.mkdir()
-        for name in ("bash", "env", "dirname", "basename", "sed", "cat"):
+        for name in ("bash", "env", "dirname", "basename", "sed", "cat", "mktemp", "rm"):
             (tools / name).symlink_to(
                 next(p for p in (Path("/usr/bin") / name, Path("/bin") / name) if p.exists())
             )
         environment = {"PATH": str(tools)}
+    for name, line in (("odd", "just words"), ("url", "RESONATE_URL=http://r"), ("nameless", "A=b")):
+        (tmp_path / f"{name}.env").write_text(f"{line}\n")
     done = run(*command, **environment)
     assert done.returncode != 0
     assert sentence in done.stdout

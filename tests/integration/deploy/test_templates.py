@@ -1,149 +1,47 @@
-"""The templates, deployed: what a stand-in for CloudFormation makes of them, and what S3 then answers.
+"""The templates, deployed on a stand-in for CloudFormation (moto.py): what it makes of them, and what S3 then answers."""
 
-The stand-in is moto (deploy/tools). It makes resources in memory and checks no rights. Of a template's buckets it
-takes encryption alone; lifecycle, versions, policies and the block on public access are read by cfn-lint and checkov.
-It knows no Fn::Cidr, so the network is not deployed here, and some types of resources not at all (UNKNOWN): those are
-left out. LocalStack, in the image this stack runs, has no CloudFormation.
-"""
-
-import ast
 import json
 import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
-from botocore.config import Config
 
-from harness.stack import ROOT, docker, found_on_this_machine, image, project_prefix, secret
+from harness.stack import docker, found_on_this_machine, image, project_prefix, secret
 from harness.waiting import wait_for
-
-REGION = "us-east-1"
-#: What moto does not make. (Parameter groups it does, but it stumbles over a database that refers to one.)
-UNKNOWN = (
-    "AWS::ServiceDiscovery::",
-    "AWS::ApiGatewayV2::",
-    "AWS::ApplicationAutoScaling::",
-    "AWS::RDS::DBParameterGroup",
-)
+from integration.deploy.filled import dist
+from integration.deploy.moto import REGION, allowed, containers, deploy, moto, pairs
 
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Any]:
     """A function that makes boto3 clients of the stand-in."""
-    subprocess.run(["bin/venv", "deploy"], cwd=ROOT, check=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [str(ROOT / ".venv-deploy/bin/moto_server"), "--host", "127.0.0.1", "--port", str(port)]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "AWS_DEFAULT_REGION": REGION}
-    ) as server:  # fmt: skip
-
-        def client(name: str) -> Any:
-            factory: Any = boto3.client
-            return factory(
-                name,
-                endpoint_url=f"http://127.0.0.1:{port}",
-                region_name=REGION,
-                aws_access_key_id="test",
-                aws_secret_access_key="test",
-                config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-            )
-
-        try:
-            wait_for(lambda: client("s3").list_buckets() is not None, "moto to answer", 60)
-            yield client
-        finally:
-            server.terminate()
+    with moto() as client:
+        yield client
 
 
-def read(name: str, parameters: dict[str, str]) -> dict[str, Any]:
-    """deploy/NAME.yaml as SAM reads it, without what moto does not know and without what refers to that."""
-    done = subprocess.run(
-        [ROOT / ".venv-deploy/bin/python", "-c",
-         "import json, sys; from samcli.yamlhelper import yaml_parse; json.dump(yaml_parse(sys.stdin.read()), sys.stdout)"],
-        input=(ROOT / "deploy" / f"{name}.yaml").read_text(), capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    template: dict[str, Any] = json.loads(done.stdout)
-    resources = template["Resources"]
-    gone = {key for key, resource in resources.items() if resource["Type"].startswith(UNKNOWN)}
-    assert len(gone) < len(resources) / 2, "most of it is unknown; this would try nothing"
-    for key in gone:
-        del resources[key]
-    empty = {
-        condition
-        for condition, rule in template.get("Conditions", {}).items()
-        if rule.get("Fn::Not", [{}])[0].get("Fn::Equals")
-        in [[{"Ref": p}, ""] for p in template["Parameters"]]
-        and not parameters.get(rule["Fn::Not"][0]["Fn::Equals"][0]["Ref"])
-    }
-    # (it makes secrets, but not from a template: those stand for their names)
-    for key in [
-        key for key, resource in resources.items() if resource["Type"] == "AWS::SecretsManager::Secret"
-    ]:
-        del resources[key]
-        template["Parameters"][key] = {"Type": "String", "Default": f"arn:aws:secretsmanager:{key}"}
-    for resource in resources.values():
-        properties = resource["Properties"]
-        for key in [key for key, value in properties.items() if refers(value, gone)]:
-            del properties[key]
-        resource["Properties"] = without_no_value(properties, empty)
-    outputs = template["Outputs"]
-    template["Outputs"] = {key: value for key, value in outputs.items() if not refers(value, gone)}
-    return template
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The templates of apps/documents: three buckets, one of them only read, and secrets."""
+    return dist("documents", tmp_path_factory.mktemp("documents"))
 
 
-def without_no_value(value: Any, empty: set[str]) -> Any:
-    """Lists without what AWS::NoValue takes out of them, for conditions that do not hold: moto leaves nulls there."""
-    if isinstance(value, dict):
-        return {key: without_no_value(part, empty) for key, part in value.items()}
-    if isinstance(value, list):
-        return [
-            without_no_value(part, empty)
-            for part in value
-            if not (isinstance(part, dict) and no_value(part.get("Fn::If"), empty))
-        ]
-    return value
+@pytest.fixture(scope="module")
+def expenses(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Those of apps/expenses: one bucket."""
+    return dist("expenses", tmp_path_factory.mktemp("expenses"))
 
 
-def no_value(choice: Any, empty: set[str]) -> bool:
-    return isinstance(choice, list) and choice[0] in empty and choice[2] == {"Ref": "AWS::NoValue"}
-
-
-def refers(value: Any, names: set[str]) -> bool:
-    """Whether it has a Ref, GetAtt or Sub of one of these resources."""
-    if isinstance(value, dict):
-        return (
-            value.get("Ref") in names
-            or value.get("Fn::GetAtt", [None])[0] in names
-            or any(f"${{{name}}}" in str(value.get("Fn::Sub")) for name in names)
-            or any(refers(part, names) for part in value.values())
-        )
-    return isinstance(value, list) and any(refers(part, names) for part in value)
-
-
-def deploy(aws: Any, name: str, **parameters: str) -> dict[str, str]:
-    """Create a stack of its own from deploy/NAME.yaml; its outputs, and each resource's name under its own in the file."""
-    cloudformation = aws("cloudformation")
-    stack = f"{name}-{secrets.token_hex(3)}"
-    given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
-    cloudformation.create_stack(
-        StackName=stack, TemplateBody=json.dumps(read(name, parameters)), Parameters=given
-    )
-    made = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
-    assert made["StackStatus"] == "CREATE_COMPLETE"
-    resources = cloudformation.list_stack_resources(StackName=stack)["StackResourceSummaries"]
-    return {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in resources} | {
-        output["OutputKey"]: output["OutputValue"] for output in made["Outputs"]
-    }
+@pytest.fixture(scope="module")
+def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Those of apps/seed: nothing of its own at all."""
+    return dist("seed", tmp_path_factory.mktemp("seed"))
 
 
 @pytest.fixture(scope="module")
@@ -174,53 +72,35 @@ def kept(aws: Any, name: str, content: str) -> str:
     return str(made["ARN"])
 
 
-def server(aws: Any, around: dict[str, str], **more: str) -> dict[str, str]:
+def server(aws: Any, folder: Path, around: dict[str, str], **more: str) -> dict[str, str]:
     parameters = around | {
         "Image": "server", "ScraperImage": "agent", "Cpu": "512", "Memory": "1024", "DatabaseClass": "db.t4g.micro",
         "DatabaseGb": "20", "MultiAz": "false", "Namespace": "jobs", "RetryTimeout": "5000",
     }  # fmt: skip
-    return deploy(aws, "server", **parameters, **more)
+    return deploy(aws, folder, "server", **parameters, **more)
 
 
-def worker(aws: Any, around: dict[str, str], **more: str) -> dict[str, str]:
+def worker(aws: Any, folder: Path, around: dict[str, str], **more: str) -> dict[str, str]:
+    own = {
+        "documents": {"Documents": "d", "Work": "w", "Results": "r"},
+        "expenses": {"Ledger": "l"},
+    }.get(folder.name.rstrip("0123456789"), {})
+    if "Documents" in own:
+        own["WebhookSecret"] = kept(aws, "webhook", "whsec_")
     parameters = {key: value for key, value in around.items() if key != "Vpc"} | {
         "Image": "worker", "WorkerGroup": "worker", "ServerUrl": "http://server:8001", "Cpu": "512", "Memory": "2048",
-        "Concurrency": "4", "Least": "1", "Most": "4", "Documents": "d", "Work": "w", "Results": "r", "Namespace": "jobs",
-        "RetrySeconds": "5", "WebhookSecret": kept(aws, "webhook", "whsec_"),
+        "Concurrency": "4", "Least": "1", "Most": "4", "Namespace": "jobs", "RetrySeconds": "5",
     }  # fmt: skip
-    return deploy(aws, "worker", **parameters, **more)
-
-
-def containers(aws: Any, made: dict[str, str]) -> dict[str, dict[str, Any]]:
-    task = aws("ecs").describe_task_definition(taskDefinition=made["Task"])["taskDefinition"]
-    return {container["name"]: container for container in task["containerDefinitions"]}
-
-
-def pairs(container: dict[str, Any], kind: str, value: str) -> dict[str, str]:
-    return {pair["name"]: pair[value] for pair in container.get(kind, ())}
-
-
-def allowed(aws: Any, made: dict[str, str], role: str, action: str) -> set[str]:
-    """What a role's own policies allow an action on."""
-    iam = aws("iam")
-    found: set[str] = set()
-    for policy in iam.list_role_policies(RoleName=made[role])["PolicyNames"]:
-        document = iam.get_role_policy(RoleName=made[role], PolicyName=policy)["PolicyDocument"]
-        # (moto answers with what a Python dict looks like)
-        for statement in ast.literal_eval(document)["Statement"]:
-            if statement["Effect"] == "Allow" and action in statement["Action"]:
-                resources = statement["Resource"]
-                found |= {resources} if isinstance(resources, str) else set(resources)
-    return found
+    return deploy(aws, folder, "worker", **parameters, **own, **more)
 
 
 @pytest.mark.parametrize("tokens", [False, True], ids=["open", "tokens"])
 @pytest.mark.parametrize("service", [server, worker])
 def test_a_task_may_read_the_secrets_it_is_given_and_no_other(
-    aws: Any, around: dict[str, str], service: Any, tokens: bool
+    aws: Any, documents: Path, around: dict[str, str], service: Any, tokens: bool
 ) -> None:
     name = {server: "KeySecret", worker: "TokenSecret"}[service]
-    made = service(aws, around, **({name: kept(aws, "mine", "x")} if tokens else {}))
+    made = service(aws, documents, around, **({name: kept(aws, "mine", "x")} if tokens else {}))
     given = {
         arn
         for container in containers(aws, made).values()
@@ -232,9 +112,9 @@ def test_a_task_may_read_the_secrets_it_is_given_and_no_other(
 
 @pytest.mark.parametrize("more", [(), ("contracts",), ("contracts", "invoices.eu")], ids=len)
 def test_the_workers_read_the_buckets_that_are_named_and_no_others(
-    aws: Any, around: dict[str, str], more: tuple[str, ...]
+    aws: Any, documents: Path, around: dict[str, str], more: tuple[str, ...]
 ) -> None:
-    made = worker(aws, around, SourceBuckets=",".join(more))
+    made = worker(aws, documents, around, SourceBuckets=",".join(more))
     own = {f"arn:aws:s3:::{bucket}" for bucket in "dwr"}
     others = {f"arn:*:s3:::{bucket}" for bucket in more}
     assert allowed(aws, made, "TaskRole", "s3:GetObject") == {f"{arn}/*" for arn in own | others}
@@ -246,9 +126,42 @@ def test_the_workers_read_the_buckets_that_are_named_and_no_others(
     assert variables["SOURCE_BUCKETS"] == ",".join(("d", *more)) + ("" if more else ",")
 
 
-def test_a_server_with_a_key_asks_for_tokens(aws: Any, around: dict[str, str]) -> None:
+def test_a_worker_may_use_its_one_bucket(aws: Any, expenses: Path, around: dict[str, str]) -> None:
+    made = worker(aws, expenses, around)
+    for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"):
+        assert allowed(aws, made, "TaskRole", action) == {"arn:aws:s3:::l/*"}
+    assert allowed(aws, made, "TaskRole", "s3:ListBucket") == {"arn:aws:s3:::l"}
+    assert pairs(containers(aws, made)["worker"], "environment", "value")["LEDGER_BUCKET"] == "l"
+
+
+def test_a_worker_without_buckets_and_secrets_has_no_right(
+    aws: Any, seed: Path, around: dict[str, str]
+) -> None:
+    made = worker(aws, seed, around)
+    for role in ("TaskRole", "StartRole"):
+        assert aws("iam").list_role_policies(RoleName=made[role])["PolicyNames"] == []
+    task = containers(aws, made)["worker"]
+    assert pairs(task, "secrets", "valueFrom") == {}
+    assert set(pairs(task, "environment", "value")) == {"RESONATE_URL", "WORKER_GROUP", "WORKER_CONCURRENCY"}
+
+
+def test_a_key_of_a_model_is_handed_over_where_it_is_named(
+    aws: Any, documents: Path, around: dict[str, str]
+) -> None:
+    arn = kept(aws, "model", "sk-1")
+    made = worker(aws, documents, around, MistralApiKeySecret=arn, AnalyzerModel="mistral:small")
+    task = containers(aws, made)["worker"]
+    assert pairs(task, "secrets", "valueFrom")["MISTRAL_API_KEY"] == arn
+    assert arn in allowed(aws, made, "StartRole", "secretsmanager:GetSecretValue")
+    variables = pairs(task, "environment", "value")
+    assert variables["ANALYZER_MODEL"] == "mistral:small"
+    # AND what is empty is not set
+    assert "ANALYZER_BASE_URL" not in variables
+
+
+def test_a_server_with_a_key_asks_for_tokens(aws: Any, seed: Path, around: dict[str, str]) -> None:
     """The two containers of the task, run: one writes the key down, the other checks tokens with it."""
-    made = server(aws, around, KeySecret=kept(aws, "key", secret("resonate_public_key")))
+    made = server(aws, seed, around, KeySecret=kept(aws, "key", secret("resonate_public_key")))
     key, task = (containers(aws, made)[name] for name in ("key", "server"))
     assert task["dependsOn"] == [{"containerName": "key", "condition": "SUCCESS"}]
     (arn,) = pairs(key, "secrets", "valueFrom").values()
@@ -279,7 +192,7 @@ def test_a_server_with_a_key_asks_for_tokens(aws: Any, around: dict[str, str]) -
             return int(httpx.post(f"http://{address}/", json=body).json()["head"]["status"])
 
         # THEN who has a token is answered, and nobody else
-        assert wait_for(lambda: ask(secret("resonate_token_worker")), "the server to answer", 60) == 404
+        assert wait_for(lambda: ask(secret("resonate_tokens_worker/_all")), "the server to answer", 60) == 404
         assert ask(secret("resonate_token_function")) == 404
         assert ask(None) == 401
         assert ask("nonsense") == 401
@@ -290,7 +203,7 @@ def test_a_server_with_a_key_asks_for_tokens(aws: Any, around: dict[str, str]) -
 
 @pytest.mark.parametrize("token", [False, True], ids=["open", "token"])
 def test_the_function_has_a_token_and_a_key_to_hide_it_where_the_server_asks_for_one(
-    aws: Any, around: dict[str, str], token: bool
+    aws: Any, documents: Path, around: dict[str, str], token: bool
 ) -> None:
     s3 = aws("s3")
     s3.create_bucket(Bucket=f"artifacts-{token}".lower())
@@ -301,8 +214,8 @@ def test_the_function_has_a_token_and_a_key_to_hide_it_where_the_server_asks_for
         "Documents": "d", "Work": "w", "Results": "r",
     }  # fmt: skip
     arn = kept(aws, "token", "t0ken")
-    made = deploy(aws, "api", **parameters, **({"TokenSecret": arn} if token else {}))
-    function = aws("lambda").get_function_configuration(FunctionName=made["DocumentProcessor"])
+    made = deploy(aws, documents, "api", **parameters, **({"TokenSecret": arn} if token else {}))
+    function = aws("lambda").get_function_configuration(FunctionName=made["Function"])
     variables = function["Environment"]["Variables"]
     assert {
         name: variables.pop(name, None) for name in ("RESONATE_URL", "WORKER_GROUP", "RESONATE_TOKEN")
@@ -315,35 +228,44 @@ def test_the_function_has_a_token_and_a_key_to_hide_it_where_the_server_asks_for
     buckets = {"DOCUMENTS_BUCKET": "d", "WORK_BUCKET": "w", "RESULTS_BUCKET": "r", "SOURCE_BUCKETS": "d,"}
     assert variables == buckets
     # AND it may use the key they are encrypted with, if there is one (moto does not keep it with the function)
-    keys = {key["KeyArn"] for key in aws("kms").list_keys()["Keys"] if key["KeyId"] == made.get("TokenKey")}
+    keys = {
+        key["KeyArn"] for key in aws("kms").list_keys()["Keys"] if key["KeyId"] == made.get("VariablesKey")
+    }
     assert bool(keys) == token
     assert allowed(aws, made, "FunctionRole", "kms:Decrypt") == keys
 
 
-def test_storage_is_created_encrypted_and_takes_documents(aws: Any) -> None:
-    outputs = deploy(aws, "storage")
+@pytest.mark.parametrize(
+    ("application", "wanted"), [("documents", {"Documents", "Work", "Results"}), ("expenses", {"Ledger"}), ("seed", set())]
+)  # fmt: skip
+def test_storage_is_created_encrypted_and_takes_objects(
+    aws: Any, request: pytest.FixtureRequest, application: str, wanted: set[str]
+) -> None:
+    days = {f"{name}Days": "30" for name in wanted}
+    outputs = deploy(aws, request.getfixturevalue(application), "storage", **days)
     s3 = aws("s3")
-    buckets = [outputs[name] for name in ("Documents", "Work", "Results")]
-    for bucket in buckets:
+    for name in (*wanted, "AccessLogs"):
+        bucket = outputs[name]
         rule = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
         assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
-    # AND a document goes in and out
-    s3.put_object(Bucket=outputs["Documents"], Key="a.pdf", Body=b"%PDF-")
-    assert s3.get_object(Bucket=outputs["Documents"], Key="a.pdf")["Body"].read() == b"%PDF-"
+        # AND an object goes in and out
+        s3.put_object(Bucket=bucket, Key="a.pdf", Body=b"%PDF-")
+        assert s3.get_object(Bucket=bucket, Key="a.pdf")["Body"].read() == b"%PDF-"
 
 
 @pytest.mark.skipif(
     shutil.which("aws") is None, reason="the AWS CLI is not on this machine: docs.aws.amazon.com/cli"
 )
-def test_packaging_uploads_every_template_and_both_definitions(aws: Any, tmp_path: Path) -> None:
+def test_packaging_uploads_every_template_and_both_definitions(
+    aws: Any, documents: Path, tmp_path: Path
+) -> None:
     """The command of deploy/stack.sh, by the real AWS CLI."""
-    subprocess.run(["make", "package"], cwd=ROOT, capture_output=True, check=True)
     s3, bucket, packaged = aws("s3"), f"packages-{secrets.token_hex(3)}", tmp_path / "packaged.yaml"
     s3.create_bucket(Bucket=bucket)
     subprocess.run(
         ["aws", "cloudformation", "package", "--template-file", "deploy/template.yaml", "--s3-bucket", bucket,
          "--s3-prefix", "jobs", "--output-template-file", str(packaged)],
-        cwd=ROOT, capture_output=True, check=True,
+        cwd=documents, capture_output=True, check=True,
         env=os.environ | {"AWS_ENDPOINT_URL": s3.meta.endpoint_url, "AWS_DEFAULT_REGION": REGION,
                           "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"},
     )  # fmt: skip
@@ -356,5 +278,5 @@ def test_packaging_uploads_every_template_and_both_definitions(aws: Any, tmp_pat
     (api,) = (template for template in nested if "AWS::ApiGatewayV2::Api" in template)
     definitions = [uploaded(key) for key in re.findall(rf"Location: s3://{bucket}/(\S+)", api)]
     assert [json.loads(text) for text in definitions] == [
-        json.loads((ROOT / "dist" / name).read_text()) for name in ("openapi-jwt.json", "openapi.json")
+        json.loads((documents / name).read_text()) for name in ("openapi-jwt.json", "openapi.json")
     ]

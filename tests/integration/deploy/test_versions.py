@@ -22,7 +22,7 @@ def test_old_jobs_finish_on_old_code_and_new_jobs_run_on_new_code(make_stack: Ma
     group(stack, "worker-2")
     new = accepted(stack, requiresApproval=True)
     wait_until(stack, new, "awaiting_approval")
-    # THEN both are open, each with its group, as open_jobs.py tells
+    # THEN both are open, each with its group, as durable_lambda.worker.open_jobs tells
     assert open_jobs(stack) == {"worker": [old], "worker-2": [new]}
     # AND each ends on the code it began on, whatever the function now says
     for job_id in (old, new):
@@ -60,5 +60,7 @@ def group(stack: Stack, name: str) -> None:
 
 
 def open_jobs(stack: Stack) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(stack.compose("exec", "-T", "worker-next", "python", "open_jobs.py"))
+    found: dict[str, Any] = json.loads(
+        stack.compose("exec", "-T", "worker-next", "python", "-m", "durable_lambda.worker.open_jobs")
+    )
     return found

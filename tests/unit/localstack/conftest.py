@@ -10,8 +10,10 @@ from process import Process
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Process]]:
     """Starts a process; those before it are dead."""
+    # LocalStack loads the provider by itself, from these settings, where it looks at the health of S3.
+    monkeypatch.setenv("S3_DURABLE_DIR", str(tmp_path / "localstack-s-own"))
     alive: list[Process] = []
 
     def begin(**options: Any) -> Process:

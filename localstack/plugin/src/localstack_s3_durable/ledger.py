@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from shared.sqlite_damage import Answered, damage_before_opening, is_damage, keep_log, quick_check, wal_of
+
 from .directory import Reserve, take
 from .errors import Damaged, DirectoryUnusable, FormatUnknown
 from .settings import WAY_BACK
-from .sqlite_damage import Answered, damage_before_opening, is_damage, keep_log, quick_check, wal_of
 
 #: Seconds that SQLite may look at the file's structure at the start. All rows are read and summed up after it anyway.
 CHECK_SECONDS = 2.0

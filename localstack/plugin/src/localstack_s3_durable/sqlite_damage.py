@@ -1,1 +1,0 @@
-../../../../images/base/shared/sqlite_damage.py
