@@ -29,38 +29,15 @@ def test_request_data_of_nested_objects_may_be_lists(server: Server) -> None:
     assert server.ok("promise.create", data)["promise"]["param"] == {"headers": {"h": "1"}, "data": "x"}
 
 
-def test_numbers_beyond_64_bits_are_floats_to_it(server: Server) -> None:
-    assert server("promise.get", {"id": 2**64}) == (
-        400,
-        "Invalid request: invalid type: floating point `1.8446744073709552e+19`, expected a string",
-    )
-
-
 def test_a_variant_may_be_an_object(server: Server) -> None:
     server.create("p")
     settled = server.ok("promise.settle", {"id": server.id("p"), "state": {"resolved": None}})
     assert settled["promise"]["state"] == "resolved"
-    status, message = server("promise.settle", {"id": "x", "state": {"resolved": 1}})
-    assert (status, message) == (400, "Invalid request: invalid type: integer `1`, expected unit")
 
 
-def test_what_nobody_asked_for_may_be_as_deep_as_it_likes(server: Server) -> None:
+def test_an_unknown_field_may_be_deeply_nested(server: Server) -> None:
     body = b'{"kind":"promise.get","head":{"corrId":"c","version":"2026-04-01"},"data":{"id":"none"},"x":%s}'
     assert server.raw(body % (b"[" * 300 + b"]" * 300))[0] == 404
-    deep = b'{"kind":"promise.get","head":{"corrId":"c","version":"2026-04-01"},"data":%s}'
-    status, answer = server.raw(deep % (b'{"a":' * 130 + b"1" + b"}" * 130))
-    assert status == 400
-    assert answer["data"].startswith("Invalid request envelope: recursion limit exceeded at line 1 column ")
-
-
-def test_an_exponent_too_large_is_refused_where_it_becomes_so(server: Server) -> None:
-    body = b'{"kind":"debug.tick","head":{"corrId":"c","version":"2026-04-01"},"data":{"time":%s}}'
-    for number, column in ((b"100e003493754", 94), (b"1e9991000014467746", 93)):
-        status, answer = server.raw(body % number)
-        assert (status, answer["data"]) == (
-            400,
-            f"Invalid request envelope: number out of range at line 1 column {column}",
-        )
 
 
 def test_an_awaiter_that_expires_with_what_it_awaits_is_not_offered_again(debug: Server) -> None:

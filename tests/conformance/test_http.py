@@ -53,99 +53,105 @@ def test_answers_are_json_whatever_was_sent(client: httpx.Client) -> None:
 
 
 def test_the_order_of_keys(client: httpx.Client) -> None:
-    body = {"kind": "promise.search", "head": {"corrId": "1", "version": VERSION}, "data": {"limit": 0}}
+    body = {"kind": "promise.search", "head": {"corrId": "1", "version": VERSION}, "data": {"limit": 1001}}
     assert client.post("/", json=body).text == (
         '{"kind":"promise.search","head":{"corrId":"1","status":400,"version":"2026-04-01"},'
-        '"data":"Limit must be a positive integer"}'
+        "\"data\":\"Invalid 'limit' — must be between 1 and 1000\"}"
     )
 
 
+ENVELOPE = b'{"kind":"k","head":{"corrId":"c","version":"2026-04-01"},"data":%s}'
+DEEP = b'{"a":' * 130 + b"1" + b"}" * 130
+
+
 @pytest.mark.parametrize(
-    ("body", "kind", "corr", "message"),
+    ("body", "kind", "corr"),
     [
-        (b"", "unknown", "0", "Invalid request envelope: EOF while parsing a value at line 1 column 0"),
-        (b"{", "unknown", "0", "Invalid request envelope: EOF while parsing an object at line 1 column 1"),
-        (b"{}", "unknown", "0", "Invalid request envelope: missing field `kind` at line 1 column 2"),
+        (b"", "unknown", "0"),
+        (b"{", "unknown", "0"),
+        (b"{}", "unknown", "0"),
+        (b"nul", "unknown", "0"),
+        (b"[1]", "unknown", "0"),
+        (b"\xff", "unknown", "0"),
+        (b'{"kind":"k","head":{"corrId":"c"},"data":{}}', "k", "c"),
+        (b'{"kind":"k","head":{"corrId":5,"version":""},"data":{}}', "k", "0"),
+        (b'{"kind":5,"head":{"corrId":"c","version":""},"data":{}}', "unknown", "c"),
+        (b'{"kind":"k","head":{"corrId":"c","version":"2026-04-01"}}', "k", "c"),
+        (b'{"kind":"k","head":{"corrId":"c","version":"2026-04-01"},"data":{}', "unknown", "0"),
+        (ENVELOPE % b"{,}", "unknown", "0"),
+        (ENVELOPE % b'{"a":01}', "unknown", "0"),
+        (ENVELOPE % b'{"a":1e999}', "unknown", "0"),
+        (ENVELOPE % b'{"a":100e003493754}', "unknown", "0"),
+        (ENVELOPE % b'{"a":1e9991000014467746}', "unknown", "0"),
+        (ENVELOPE % b'{"a":"\\ud800"}', "unknown", "0"),
+        (ENVELOPE % b'{"a":"\n"}', "unknown", "0"),
+        (ENVELOPE % b"{} x", "unknown", "0"),
+        (ENVELOPE % DEEP, "unknown", "0"),
+    ],
+)
+def test_malformed_requests(server: Server, body: bytes, kind: str, corr: str) -> None:
+    """Each server says in its own words what is wrong."""
+    status, answer = server.raw(body)
+    words = answer.pop("data")
+    assert (status, answer) == (400, {"kind": kind, "head": {"corrId": corr, "status": 400, "version": VERSION}})
+    assert words.startswith("Invalid request envelope: ")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "message"),
+    [
         (
-            b'{"kind":"k","head":{"corrId":"c"},"data":{}}',
-            "k",
-            "c",
-            "Invalid request envelope: missing field `version` at line 1 column 33",
-        ),
-        (
-            b'{"kind":"k","head":{"corrId":5,"version":""},"data":{}}',
-            "k",
-            "0",
-            "Invalid request envelope: invalid type: integer `5`, expected a string at line 1 column 30",
-        ),
-        (
-            b'{"kind":"k","head":{"corrId":"c","version":"2026-04-01"}}',
-            "k",
-            "c",
-            "Invalid request envelope: missing field `data` at line 1 column 57",
-        ),
-        (
-            b'{"kind":"","head":{"corrId":"c","version":"2026-04-01"},"data":{}}',
+            ENVELOPE.replace(b'"k"', b'""') % b"{}",
             "",
-            "c",
             "Missing or invalid 'kind' field — must be a non-empty string",
         ),
+        (ENVELOPE % b"[]", "k", "Invalid 'data' field — must be an object"),
         (
-            b'{"kind":"k","head":{"corrId":"c","version":"2026-04-01"},"data":[]}',
+            ENVELOPE.replace(b"2026-04-01", b"1") % b"{}",
             "k",
-            "c",
-            "Invalid 'data' field — must be an object",
-        ),
-        (
-            b'{"kind":"k","head":{"corrId":"c","version":"1"},"data":{}}',
-            "k",
-            "c",
             "Unsupported protocol version '1', supported versions: [\"2026-04-01\"]",
         ),
-        (
-            b'{"kind":"k","head":{"corrId":"c","version":"2026-04-01"},"data":{}}',
-            "k",
-            "c",
-            "Unknown operation: k",
-        ),
+        (ENVELOPE % b"{}", "k", "Unknown operation: k"),
     ],
 )
-def test_envelopes(server: Server, body: bytes, kind: str, corr: str, message: str) -> None:
+def test_requests_for_nothing_there_is(server: Server, body: bytes, kind: str, message: str) -> None:
     assert server.raw(body) == (
         400,
-        {"kind": kind, "head": {"corrId": corr, "status": 400, "version": VERSION}, "data": message},
+        {"kind": kind, "head": {"corrId": "c", "status": 400, "version": VERSION}, "data": message},
     )
 
 
 @pytest.mark.parametrize(
-    ("kind", "data", "message"),
+    ("kind", "data"),
     [
-        ("promise.get", {}, "Invalid request: missing field `id`"),
-        ("promise.get", {"id": None}, "Invalid request: invalid type: null, expected a string"),
-        (
-            "promise.create",
-            {"id": "x", "timeoutAt": "1"},
-            'Invalid request: invalid type: string "1", expected i64',
-        ),
-        ("promise.create", {"id": "x", "timeoutAt": -1}, "TimeoutAt must be a non-negative integer"),
-        ("promise.create", {"id": "\0", "timeoutAt": 1}, "Promise ID must not contain null bytes"),
-        (
-            "promise.settle",
-            {"id": "x", "state": "pending"},
-            "Invalid request: unknown variant `pending`, expected one of `resolved`, `rejected`, `rejected_canceled`",
-        ),
-        ("task.acquire", {"id": "x", "version": 0, "pid": "p", "ttl": 0}, "TTL must be a positive integer"),
-        ("task.heartbeat", {"pid": "", "tasks": []}, "Process ID is required"),
-        ("task.heartbeat", {"pid": "p"}, "Invalid request: missing field `tasks`"),
-        (
-            "schedule.create",
-            {"id": "x", "cron": "", "promiseId": "p", "promiseTimeout": 1},
-            "Cron expression is required",
-        ),
+        ("promise.get", {}),
+        ("promise.get", {"id": None}),
+        ("promise.get", {"id": ""}),
+        ("promise.get", {"id": 2**64}),
+        ("promise.create", {"id": "x", "timeoutAt": "1"}),
+        ("promise.create", {"id": "x", "timeoutAt": 1.0}),
+        ("promise.create", {"id": "x", "timeoutAt": -1}),
+        ("promise.create", {"id": "x", "timeoutAt": 2**63}),
+        ("promise.create", {"id": "\0", "timeoutAt": 1}),
+        ("promise.create", {"id": "x", "timeoutAt": 1, "param": None}),
+        ("promise.create", {"id": "x", "timeoutAt": 1, "tags": {"a": 1}}),
+        ("promise.settle", {"id": "x", "state": "pending"}),
+        ("promise.settle", {"id": "x", "state": {"resolved": 1}}),
+        ("promise.register_callback", {"awaited": "x", "awaiter": "x"}),
+        ("promise.search", {"limit": 0}),
+        ("task.acquire", {"id": "x", "version": 0, "pid": "p", "ttl": 0}),
+        ("task.suspend", {"id": "x", "version": 1, "actions": []}),
+        ("task.heartbeat", {"pid": "", "tasks": []}),
+        ("task.heartbeat", {"pid": "p"}),
+        ("task.search", {"state": True}),
+        ("schedule.create", {"id": "x", "cron": "", "promiseId": "p", "promiseTimeout": 1}),
     ],
 )
-def test_validation(server: Server, kind: str, data: Any, message: str) -> None:
-    assert server(kind, data) == (400, message)
+def test_requests_of_the_wrong_shape(server: Server, kind: str, data: Any) -> None:
+    status, message = server(kind, data)
+    assert status == 400
+    assert isinstance(message, str)
+    assert message
 
 
 def test_debug_operations(server: Server) -> None:

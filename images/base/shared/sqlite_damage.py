@@ -39,6 +39,10 @@ class Position:
     frames: int
 
 
+#: Before anything was answered.
+NOTHING = Position(bytes(8), 0)
+
+
 @dataclass(frozen=True)
 class Log:
     """What is in a log file. `position`: behind its last whole transaction; None: there is no log that can be read."""
@@ -97,13 +101,24 @@ def damage_before_opening(database: Path) -> str | None:
     """What is wrong with the file's log, in words; None if nothing is. To be asked before SQLite opens the file.
 
     Where nothing is, the torn end that a crash leaves is cut off: SQLite would pass over it, `Answered` must not
-    count it.
+    count it. And a log without a whole transaction is forgotten: SQLite begins one with random salts in its place, which
+    a second crash may leave before anything of it is answered.
     """
     log, kept = read_log(wal_of(database)), _read(answered_of(database))
     found = _verdict(database, log, kept)
     if found is None and log.torn:
         os.truncate(wal_of(database), log.end)
+    if found is None and kept is not None and kept.frames and not (log.position and log.position.frames):
+        _forget(answered_of(database))
     return found
+
+
+def _forget(path: Path) -> None:
+    """From here on any log may follow, until the next answer. On the disk before SQLite writes one."""
+    with path.open("r+b") as file:
+        file.write(_packed(NOTHING))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _verdict(database: Path, log: Log, kept: Position | None) -> str | None:
@@ -213,9 +228,9 @@ class Answered:
         self._path = answered_of(database)
         self._forgotten = False
         self._page = 0
-        self._last = Position(bytes(8), 0)
+        self._last = NOTHING
         if os.fstat(self._file).st_size != _KEPT.size:
-            self._write(Position(bytes(8), 0))
+            self._write(NOTHING)
 
     def position(self) -> Position:
         """Behind the last transaction that is in the log now: what the next sync puts on the disk."""
@@ -247,13 +262,12 @@ class Answered:
             self._write(position)
 
     def _write(self, position: Position) -> None:
-        record = _KEPT.pack(_MARK, position.salts, position.frames, 0)[:-4]
-        os.pwrite(self._file, record + struct.pack(">I", zlib.crc32(record)), 0)
+        os.pwrite(self._file, _packed(position), 0)
 
     def forget(self, database: sqlite3.Connection) -> None:
         """To be called before the database is closed, and `close` after it: its log goes then."""
         try:
-            self._write(Position(bytes(8), 0))
+            self._write(NOTHING)
             os.fsync(self._file)
         except OSError:
             keep_log(database)
@@ -276,6 +290,12 @@ def wal_of(database: Path) -> Path:
 def answered_of(database: Path) -> Path:
     """Where it is kept how far that has been answered."""
     return database.with_name(f"{database.name}-answered")
+
+
+def _packed(position: Position) -> bytes:
+    """The sidecar's content."""
+    record = _KEPT.pack(_MARK, position.salts, position.frames, 0)[:-4]
+    return record + struct.pack(">I", zlib.crc32(record))
 
 
 def _read(path: Path) -> Position | None:

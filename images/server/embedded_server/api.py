@@ -2,19 +2,16 @@
 `handle_api`."""
 
 import logging
-import re
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from msgspec import DecodeError, ValidationError
-from msgspec.json import decode as parse
-
 from . import PROTOCOL
 from .auth import Auth
+from .decoding import BadEnvelope, decode, read_envelope
 from .delivery import Delivery
 from .metrics import Metrics
-from .protocol import ENVELOPE, REQUESTS, Refusal, RequestEnvelope, decode, envelope, text
+from .protocol import REQUESTS, Refusal, envelope, text
 from .state import debug, promises, schedules, tasks
 from .state.promises import Answer
 from .state.transaction import Transaction
@@ -22,11 +19,6 @@ from .store import DAMAGED, Call, Operation, Store
 from .timers import Timers
 
 log = logging.getLogger(__name__)
-
-#: How deep v0.9.8 reads.
-DEPTH = 128
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACKETS = re.compile(rb"[\[\]{}]")
 
 #: The operations of the protocol by their names, but for those of debug mode.
 OPERATIONS: dict[str, Operation] = {
@@ -117,7 +109,11 @@ class Api:
 
     def _read(self, body: bytes, request: Request) -> None:
         """Finds out what is asked for; refuses what cannot be."""
-        asked = _envelope(body, request)
+        try:
+            asked = read_envelope(body)
+        except BadEnvelope as error:
+            request.kind, request.corr = error.kind, text(error.corr)
+            raise
         kind = request.kind = asked.kind
         head = asked.head
         request.corr = text(head.corrId)
@@ -177,28 +173,3 @@ class Api:
     def _snap(self, tx: Transaction, _: Any) -> Answer:
         waiting = {} if tx.reset else self._delivery.executes
         return debug.snap(tx, {**waiting, **tx.executes})
-
-
-def _depth(body: bytes) -> int:
-    """How deep lists and objects are nested in it."""
-    deepest = depth = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", body)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def _envelope(body: bytes, request: Request) -> RequestEnvelope:
-    try:
-        parse(body)  # what `Raw` passes over is looked at too
-        if body.count(b"[") + body.count(b"{") < DEPTH or _depth(body) < DEPTH:
-            return ENVELOPE.decode(body)
-    except (ValidationError, DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    from .explain import explain_envelope
-
-    found, kind, corr, message = explain_envelope(body)
-    if found is not None:
-        return found
-    request.kind, request.corr = kind, text(corr)
-    raise Refusal(400, message) from None

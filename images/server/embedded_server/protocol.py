@@ -1,14 +1,12 @@
 """The protocol 2026-04-01: the requests, as types with their rules, and the shape of an answer.
 
-The types bear the official names, so that they can be read beside the published specification
-(github.com/resonatehq/resonate, `src/types.rs` at v0.9.8). `msgspec` decodes and checks a request in one
-pass; only a request that fails is looked at again, by `explain`, which finds the very words v0.9.8 answers
-with. A constraint's `description` is its message.
+The types have the official names, so that they can be read beside the published specification
+(github.com/resonatehq/resonate, `src/types.rs` at v0.9.8). `decoding` makes them from the bytes of a request.
 """
 
 from typing import Annotated, Any, Literal
 
-from msgspec import DecodeError, Meta, Raw, Struct, ValidationError, field
+from msgspec import Meta, Raw, Struct, ValidationError, field
 from msgspec.json import Decoder, Encoder
 
 from . import PROTOCOL
@@ -19,24 +17,9 @@ type TaskState = Literal["pending", "acquired", "suspended", "halted", "fulfille
 type SettleState = Literal["resolved", "rejected", "rejected_canceled"]
 type Tags = dict[str, str]
 
-type PromiseId = Annotated[str, Meta(min_length=1, description="Promise ID is required")]
-type TaskId = Annotated[str, Meta(min_length=1, description="Task ID is required")]
-type ScheduleId = Annotated[str, Meta(min_length=1, description="Schedule ID is required")]
-type AwaitedId = Annotated[str, Meta(min_length=1, description="Awaited promise ID is required")]
-type AwaiterId = Annotated[str, Meta(min_length=1, description="Awaiter promise ID is required")]
-type ListenerAddress = Annotated[str, Meta(min_length=1, description="Address is required")]
-type ProcessId = Annotated[str, Meta(min_length=1, description="Process ID is required")]
-type CronText = Annotated[str, Meta(min_length=1, description="Cron expression is required")]
-type IdTemplate = Annotated[str, Meta(min_length=1, description="Promise ID template is required")]
-type TimeoutAt = Annotated[
-    int, Meta(ge=0, le=2**63 - 1, description="TimeoutAt must be a non-negative integer")
-]
-type Duration = Annotated[
-    int, Meta(ge=0, le=2**63 - 1, description="Promise timeout must be a non-negative integer")
-]
-type Version = Annotated[int, Meta(ge=0, le=2**63 - 1, description="Version must be a non-negative integer")]
-type Ttl = Annotated[int, Meta(ge=1, le=2**63 - 1, description="TTL must be a positive integer")]
-type Limit = Annotated[int, Meta(ge=1, le=2**63 - 1, description="Limit must be a positive integer")]
+type NonEmpty = Annotated[str, Meta(min_length=1)]
+type NotNegative = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+type Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
 class Refusal(Exception):
@@ -67,12 +50,12 @@ class RequestEnvelope(Struct):
 
 
 class PromiseGetData(Struct):
-    id: PromiseId
+    id: NonEmpty
 
 
 class PromiseCreateData(Struct):
-    id: PromiseId
-    timeoutAt: TimeoutAt
+    id: NonEmpty
+    timeoutAt: NotNegative
     param: PromiseValue = field(default_factory=PromiseValue)
     tags: Tags = field(default_factory=dict)
 
@@ -82,14 +65,14 @@ class PromiseCreateData(Struct):
 
 
 class PromiseSettleData(Struct):
-    id: PromiseId
+    id: NonEmpty
     state: SettleState
     value: PromiseValue = field(default_factory=PromiseValue)
 
 
 class PromiseRegisterCallbackData(Struct):
-    awaited: AwaitedId
-    awaiter: AwaiterId
+    awaited: NonEmpty
+    awaiter: NonEmpty
 
     def __post_init__(self) -> None:
         if self.awaited == self.awaiter:
@@ -97,19 +80,19 @@ class PromiseRegisterCallbackData(Struct):
 
 
 class PromiseRegisterListenerData(Struct):
-    awaited: AwaitedId
-    address: ListenerAddress
+    awaited: NonEmpty
+    address: NonEmpty
 
 
 class PromiseSearchData(Struct):
     state: PromiseState | None = None
     tags: Tags | None = None
-    limit: Limit | None = None
+    limit: Positive | None = None
     cursor: str | None = None
 
 
 class TaskGetData(Struct):
-    id: TaskId
+    id: NonEmpty
 
 
 class TaskCreateAction(Struct):
@@ -119,8 +102,8 @@ class TaskCreateAction(Struct):
 
 
 class TaskCreateData(Struct):
-    pid: ProcessId
-    ttl: Ttl
+    pid: NonEmpty
+    ttl: Positive
     action: TaskCreateAction
 
     def __post_init__(self) -> None:
@@ -129,15 +112,15 @@ class TaskCreateData(Struct):
 
 
 class TaskAcquireData(Struct):
-    id: TaskId
-    version: Version
-    pid: ProcessId
-    ttl: Ttl
+    id: NonEmpty
+    version: NotNegative
+    pid: NonEmpty
+    ttl: Positive
 
 
 class TaskReleaseData(Struct):
-    id: TaskId
-    version: Version
+    id: NonEmpty
+    version: NotNegative
 
 
 class TaskSuspendAction(Struct):
@@ -147,11 +130,9 @@ class TaskSuspendAction(Struct):
 
 
 class TaskSuspendData(Struct):
-    id: TaskId
-    version: Version
-    actions: Annotated[
-        list[TaskSuspendAction], Meta(min_length=1, description="Actions array cannot be empty")
-    ]
+    id: NonEmpty
+    version: NotNegative
+    actions: Annotated[list[TaskSuspendAction], Meta(min_length=1)]
 
     def __post_init__(self) -> None:
         for action in self.actions:
@@ -162,7 +143,7 @@ class TaskSuspendData(Struct):
 
 
 class TaskFulfillActionData(Struct):
-    id: PromiseId
+    id: NonEmpty
     state: SettleState
     value: PromiseValue = field(default_factory=PromiseValue)
 
@@ -174,8 +155,8 @@ class TaskFulfillAction(Struct):
 
 
 class TaskFulfillData(Struct):
-    id: TaskId
-    version: Version
+    id: NonEmpty
+    version: NotNegative
     action: TaskFulfillAction
 
     def __post_init__(self) -> None:
@@ -196,8 +177,8 @@ class FencedId(Struct):
 
 
 class TaskFenceData(Struct):
-    id: TaskId
-    version: Version
+    id: NonEmpty
+    version: NotNegative
     action: TaskFenceActionData
 
     def __post_init__(self) -> None:
@@ -219,44 +200,44 @@ class TaskHeartbeatTask(Struct):
 
 
 class TaskHeartbeatData(Struct):
-    pid: ProcessId
+    pid: NonEmpty
     tasks: list[TaskHeartbeatTask]
 
 
 class TaskHaltData(Struct):
-    id: TaskId
+    id: NonEmpty
 
 
 class TaskContinueData(Struct):
-    id: TaskId
+    id: NonEmpty
 
 
 class TaskSearchData(Struct):
     state: TaskState | None = None
-    limit: Limit | None = None
+    limit: Positive | None = None
     cursor: str | None = None
 
 
 class ScheduleGetData(Struct):
-    id: ScheduleId
+    id: NonEmpty
 
 
 class ScheduleCreateData(Struct):
-    id: ScheduleId
-    cron: CronText
-    promiseId: IdTemplate
-    promiseTimeout: Duration
+    id: NonEmpty
+    cron: NonEmpty
+    promiseId: NonEmpty
+    promiseTimeout: NotNegative
     promiseParam: PromiseValue = field(default_factory=PromiseValue)
     promiseTags: Tags = field(default_factory=dict)
 
 
 class ScheduleDeleteData(Struct):
-    id: ScheduleId
+    id: NonEmpty
 
 
 class ScheduleSearchData(Struct):
     tags: Tags | None = None
-    limit: Limit | None = None
+    limit: Positive | None = None
     cursor: str | None = None
 
 
@@ -297,10 +278,7 @@ REQUESTS: dict[str, type[Struct]] = {
     "debug.tick": DebugTickData,
 }
 
-_TYPES: list[type[Struct]] = [*REQUESTS.values(), PromiseCreateData, PromiseSettleData]
-ENVELOPE = Decoder(RequestEnvelope)
 FENCED = Decoder(FencedId)
-DECODERS: dict[type[Struct], Decoder[Any]] = {kind: Decoder(kind) for kind in _TYPES}
 _encoder = Encoder(order="sorted")
 
 
@@ -316,16 +294,6 @@ def payload(value: PromiseValue) -> str:
     if value.data is None:
         return '{"headers":' + text(value.headers) + "}"
     return '{"data":' + text(value.data) + ',"headers":' + text(value.headers) + "}"
-
-
-def decode[T: Struct](kind: type[T], data: Raw | bytes, prefix: str = "Invalid request") -> T:
-    """The data of a request; a `Refusal` with status 400 and v0.9.8's message where it is not valid."""
-    try:
-        return DECODERS[kind].decode(data)  # type: ignore[no-any-return]
-    except (ValidationError, DecodeError, UnicodeDecodeError, RecursionError):
-        from .explain import explain
-
-        return explain(kind, data, prefix)
 
 
 def envelope(kind: str, corr: str, status: int, data: str) -> bytes:

@@ -15,7 +15,8 @@ import hypothesis
 import pytest
 
 from embedded_server import api
-from embedded_server.protocol import REQUESTS, Refusal, decode
+from embedded_server.decoding import decode
+from embedded_server.protocol import REQUESTS, Refusal
 from embedded_server.schema import migrate
 from embedded_server.state import debug
 from embedded_server.state.transaction import Transaction

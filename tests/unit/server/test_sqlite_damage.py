@@ -100,6 +100,30 @@ def test_a_log_that_was_cut_short(tmp_path: Path, left: int) -> None:
     assert damage_before_opening(path) is not None
 
 
+@pytest.mark.parametrize("turn", range(10))
+def test_two_crashes_before_the_first_answer_from_a_new_log(tmp_path: Path, turn: int) -> None:
+    """SQLite gives a log random salts where the one before holds no whole transaction."""
+    path = written(tmp_path)
+    database = connect(path)
+    database.execute("PRAGMA wal_checkpoint(RESTART)")
+    os.utime(answered_of(path))  # as where the checkpoint came before the last answer
+    database.execute("INSERT INTO t (x) VALUES ('y')")
+    first = tmp_path / "first"
+    shutil.copytree(path.parent, first)
+    database.close()
+    path = first / "a.db"
+    os.truncate(wal_of(path), 32 + 100)  # GIVEN a crash inside the new log's first transaction
+    assert damage_before_opening(path) is None
+    database = connect(path)
+    database.execute("INSERT INTO t (x) VALUES ('y')")
+    # WHEN a second one comes before this transaction is answered
+    second = tmp_path / "second"
+    shutil.copytree(path.parent, second)
+    database.close()
+    assert damage_before_opening(second / "a.db") is None
+    assert rows(second / "a.db") == 11
+
+
 def test_a_log_that_is_gone(tmp_path: Path) -> None:
     path = written(tmp_path)
     wal_of(path).unlink()

@@ -6,6 +6,7 @@ away.
 """
 
 from .. import PROTOCOL
+from ..decoding import decode
 from ..protocol import (
     PromiseCreateData,
     PromiseSettleData,
@@ -21,7 +22,6 @@ from ..protocol import (
     TaskReleaseData,
     TaskSearchData,
     TaskSuspendData,
-    decode,
     payload,
     text,
 )

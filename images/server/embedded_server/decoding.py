@@ -1,0 +1,130 @@
+"""From the bytes of a request to its types, or to a `Refusal` in words: the field, what is expected, what was found.
+
+`msgspec` decodes and checks in one pass. Only a request that fails is looked at again: v0.9.8 takes a list of its fields
+where an object is expected, and `{"resolved": null}` for `"resolved"`, so both are brought into their usual form and
+tried once more. Status and kind of a refusal are v0.9.8's, the words are msgspec's.
+"""
+
+import json
+import re
+from functools import cache
+from typing import Any
+
+from msgspec import NODEFAULT, DecodeError, Raw, Struct, ValidationError, inspect
+from msgspec.json import Decoder
+from msgspec.json import decode as parse
+
+from .protocol import REQUESTS, PromiseCreateData, PromiseSettleData, Refusal, RequestEnvelope
+
+#: How many objects and lists may be nested in a request, as in v0.9.8.
+DEPTH = 127
+
+_ENVELOPE = Decoder(RequestEnvelope)
+_DECODERS: dict[type[Struct], Decoder[Any]] = {
+    kind: Decoder(kind) for kind in (*REQUESTS.values(), PromiseCreateData, PromiseSettleData)
+}
+_FAILURES = (ValidationError, DecodeError, UnicodeDecodeError, RecursionError)
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+
+class BadEnvelope(Refusal):
+    """What was sent is no request. `kind` and `corr` (its correlation id): as far as they can be read."""
+
+    def __init__(self, message: str, kind: str = "unknown", corr: str = "0") -> None:
+        super().__init__(400, f"Invalid request envelope: {message}")
+        self.kind = kind
+        self.corr = corr
+
+
+def decode[T: Struct](kind: type[T], data: Raw | bytes, prefix: str = "Invalid request") -> T:
+    """The data of a request. Raises Refusal."""
+    try:
+        return _DECODERS[kind].decode(data)  # type: ignore[no-any-return]
+    except _FAILURES:
+        pass
+    try:
+        usual = _usual(_info(kind), parse(data), "$")
+        return _DECODERS[kind].decode(json.dumps(usual))  # type: ignore[no-any-return]
+    except _FAILURES as error:
+        rule = error.__cause__  # what a type says itself about its fields together
+        raise Refusal(400, str(rule) if type(rule) is ValueError else f"{prefix}: {error}") from None
+
+
+def read_envelope(body: bytes) -> RequestEnvelope:
+    """The request without its data, which is JSON that can be read. Raises BadEnvelope."""
+    try:
+        whole = parse(body)  # looks into what `Raw` passes over, too
+    except _FAILURES as error:
+        raise BadEnvelope(str(error)) from None
+    try:
+        envelope = _ENVELOPE.decode(body)
+    except _FAILURES:
+        envelope = _read_unusual(whole, body)
+    if _is_deep(body) and _depth(bytes(envelope.data)) >= DEPTH:
+        raise BadEnvelope(f"more than {DEPTH} objects and lists are nested in each other")
+    return envelope
+
+
+def _read_unusual(whole: Any, body: bytes) -> RequestEnvelope:
+    try:
+        return _ENVELOPE.decode(json.dumps(_usual(_info(RequestEnvelope), whole, "$")))
+    except _FAILURES as error:
+        found = whole if isinstance(whole, dict) and not _is_deep(body) else {}
+        kind, head = found.get("kind"), found.get("head")
+        corr = head.get("corrId") if isinstance(head, dict) else None
+        raise BadEnvelope(
+            str(error), kind if isinstance(kind, str) else "unknown", corr if isinstance(corr, str) else "0"
+        ) from None
+
+
+def _is_deep(body: bytes) -> bool:
+    return body.count(b"[") + body.count(b"{") > DEPTH and _depth(body) > DEPTH
+
+
+def _depth(body: bytes) -> int:
+    """How deep lists and objects are nested in it."""
+    deepest = depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+@cache
+def _info(kind: type[Struct]) -> inspect.Type:
+    return inspect.type_info(kind)
+
+
+def _usual(type_: inspect.Type, value: Any, place: str) -> Any:
+    """The value in its usual form, so far as it has one. Raises ValidationError for a word that is none of the known."""
+    match type_:
+        case inspect.Metadata(type=inner):
+            return _usual(inner, value, place)
+        case inspect.UnionType(types=types) if value is not None:
+            return _usual(types[0], value, place)
+        case inspect.StructType(fields=fields) if isinstance(value, list):
+            if len(value) > len(fields):
+                raise ValidationError(f"Expected {len(fields)} items at most, got {len(value)} - at `{place}`")
+            for field in fields[len(value) :]:
+                if field.required or field.default is not NODEFAULT:  # only a default factory is one to v0.9.8
+                    raise ValidationError(f"List has no item for `{field.encode_name}` - at `{place}`")
+            return {
+                field.encode_name: _usual(field.type, one, f"{place}[{at}]")
+                for at, (field, one) in enumerate(zip(fields, value, strict=False))
+            }
+        case inspect.StructType(fields=fields) if isinstance(value, dict):
+            types = {field.encode_name: field.type for field in fields}
+            return {
+                key: _usual(types[key], one, f"{place}.{key}") for key, one in value.items() if key in types
+            }
+        case inspect.ListType(item_type=item) if isinstance(value, list):
+            return [_usual(item, one, f"{place}[{at}]") for at, one in enumerate(value)]
+        case inspect.LiteralType(values=words):
+            if isinstance(value, dict) and list(value.values()) == [None]:
+                (value,) = value
+            if value not in words:
+                raise ValidationError(f"Expected one of {', '.join(words)}, got {value!r} - at `{place}`")
+            return value
+        case _:
+            return value
