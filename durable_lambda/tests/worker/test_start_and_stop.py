@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from resonate.resonate import Resonate
 
-from durable_lambda.worker import Settings, Tools
+from durable_lambda.worker import Settings, Tools, health
 from durable_lambda.worker.process import work
 
 
@@ -164,14 +164,21 @@ def until(true: Any, what: str) -> None:
         time.sleep(0.02)
 
 
+def test_a_new_health_file_and_one_that_was_left_are_dated_1970(tmp_path: Path) -> None:
+    for file in (tmp_path / "new", tmp_path / "left"):
+        if file.name == "left":
+            file.touch()
+        health.make(file)
+        assert file.stat().st_mtime == 0
+
+
 def test_the_health_file_is_there_from_the_start_and_fresh_only_while_the_server_is_reached(
     folder: Path, server: Server
 ) -> None:
     file = folder / "healthy"
     worker = started(folder, RESONATE_URL="http://127.0.0.1:9")
     try:
-        until(file.exists, "the file")
-        assert file.stat().st_mtime == 0
+        until(lambda: file.exists() and file.stat().st_mtime == 0, "the file")
     finally:
         worker.terminate()
     assert said_at_its_end(worker)[0] == 0

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import botocore.exceptions
 import pytest
@@ -13,6 +14,7 @@ from durable_lambda.worker.storage import Storage
 from durable_lambda.worker.trouble import Permanent, Transient
 
 URL = {"endpoint_url": "http://localstack:4566"}
+BUSY: Any = {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}
 
 
 @pytest.fixture
@@ -52,9 +54,7 @@ async def met(storage: Storage, error: Exception) -> Exception:
         S3UploadFailedError("cut"),
         ConnectionResetError("cut"),
         TimeoutError("slow"),
-        ClientError(
-            {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "PutObject"  # type: ignore[typeddict-item]
-        ),
+        ClientError(BUSY, "PutObject"),
     ],
     ids=lambda error: type(error).__name__,
 )
