@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from harness.jobs import OVER, job
+from harness.documents import OVER, STEPS, job
 from harness.stack import Stack
 from harness.waiting import wait_for
 from harness.world import World
@@ -19,7 +19,6 @@ from harness.world import World
 REFUSALS = {429, 500, 502, 503, 504}
 #: Seconds a client waits for an answer: longer than the HTTP API takes for its own 503 (30).
 PATIENCE = 45
-STEPS = ["download_document", "extract_text", "analyze_document", "store_results", "notify_requester"]
 
 
 class Account:

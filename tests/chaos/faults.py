@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from harness.stack import cut_off, docker, join
+from harness.engine import cut_off, docker, join
 
 #: How often a service in a restart loop dies before it may stay.
 LOOPS = 5

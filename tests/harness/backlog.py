@@ -13,7 +13,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from harness.stack import ROOT, docker, image
+from harness.application import image_of
+from harness.engine import docker
+from harness.machine import ROOT, prepared_machine
 from harness.waiting import wait_for
 
 SCRIPT = ROOT / "bench" / "load" / "backlog.py"
@@ -98,7 +100,7 @@ def working(server: Server, workers: int, name: str) -> Iterator[list[Worker]]:
 
 @contextmanager
 def loops(number: int, name: str) -> Iterator[None]:
-    """So many processes that use a processor each, as far as they get one."""
+    """So many processes, each of which keeps a processor busy."""
     if not number:
         yield
         return
@@ -106,7 +108,7 @@ def loops(number: int, name: str) -> Iterator[None]:
     try:
         docker(
             "run", "--detach", "--init", "--name", name, "--network", "none", "--entrypoint", "bash",
-            image("worker"), "-c", burn,
+            prepared_machine()["PYTHON_IMAGE"], "-c", burn,
         )  # fmt: skip
         yield
     finally:
@@ -115,7 +117,7 @@ def loops(number: int, name: str) -> Iterator[None]:
 
 @contextmanager
 def paused(number: int, name: str) -> Iterator[None]:
-    """The `loops` of that number and name stand still meanwhile."""
+    """Pauses the `loops` of that number and name."""
     if number:
         docker("pause", name)
     yield
@@ -126,7 +128,7 @@ def paused(number: int, name: str) -> Iterator[None]:
 def _command(server: Server, *words: str) -> list[str]:
     return [
         "run", "--rm", "--interactive", "--init", "--network", f"container:{server.container}",
-        "--volume", f"{SCRIPT}:/load.py:ro", "--entrypoint", "python", image("worker"),
+        "--volume", f"{SCRIPT}:/load.py:ro", "--env", "PYTHONPATH=/app", "--entrypoint", "python", image_of("worker"),
         "/load.py", "http://127.0.0.1:8001", *words,
     ]  # fmt: skip
 

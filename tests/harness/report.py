@@ -8,7 +8,7 @@ import subprocess
 import time
 from typing import Any
 
-from harness.stack import ROOT
+from harness.machine import ROOT
 
 PAGE = ROOT / "docs" / "chaos.md"
 #: What the whole form leaves between its runs: a matrix may be run in parts.

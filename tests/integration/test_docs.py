@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.stack import ROOT
+from harness.machine import ROOT
 
 PAGES = ("docs/attacks.md", "SECURITY.md")
 _TEST = re.compile(

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.jobs import accepted, wait_until
-from harness.stack import ROOT, Stack, docker, found_on_this_machine
-from integration.conftest import MakeStack
+from harness.documents import accepted, wait_until
+from harness.engine import docker
+from harness.fixtures import MakeStack
+from harness.machine import ROOT, found_on_this_machine
+from harness.stack import Stack
 
 DIST = ROOT / "dist"
 #: ELF's e_machine: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html

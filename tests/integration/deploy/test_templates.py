@@ -23,7 +23,8 @@ import httpx
 import pytest
 from botocore.config import Config
 
-from harness.stack import ROOT, docker, found_on_this_machine, image, project_prefix, secret
+from harness.engine import docker
+from harness.machine import ROOT, found_on_this_machine, image, project_prefix, secret
 from harness.waiting import wait_for
 
 REGION = "us-east-1"

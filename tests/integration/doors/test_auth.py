@@ -20,10 +20,12 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from harness.jobs import job, wait_until
-from harness.stack import ROOT, Stack, access_key, client, docker, inspect, secret
+from harness.documents import job, wait_until
+from harness.engine import docker, inspect
+from harness.fixtures import MakeStack
+from harness.machine import ROOT, access_key, secret
+from harness.stack import Stack, client
 from harness.waiting import wait_for
-from integration.conftest import MakeStack
 
 #: Run in an environment's container: what the function's process has in its environment.
 FUNCTION_ENVIRONMENT = """

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from shared.doors import Doors
 
 from official_door.head import HEAD_BYTES, Head, Malformed, Requests, read
 from official_door.proxy import listen
-from shared.doors import Doors
 
 HOST = b"Host: localhost\r\n"
 POST = b"POST / HTTP/1.1\r\n" + HOST

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from shared.sqlite_damage import (
     Answered,
     answered_of,

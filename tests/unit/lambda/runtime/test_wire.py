@@ -6,7 +6,6 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from shared.wire import Client, Message, Parser, Server, WireError, compose
 
 LIMIT = 1000

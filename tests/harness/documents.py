@@ -1,5 +1,10 @@
-"""A client of the stack's HTTP API, in the words of its users."""
+"""A client of apps/documents, through its HTTP API: the documents' own tests use it, and so do the stack's.
 
+The stack's tests of faults, chaos, doors, packages and figures need an application with several steps, files in S3 and
+jobs that wait for people. They know it as its users do: by its routes, its buckets and its worker's log.
+"""
+
+import json
 import uuid
 from typing import Any
 
@@ -9,6 +14,8 @@ from harness.stack import Stack
 from harness.waiting import wait_for
 
 OVER = {"done", "failed", "cancelled"}
+#: The steps of a job that nobody has to approve.
+STEPS = ["download_document", "extract_text", "analyze_document", "store_results", "notify_requester"]
 
 
 def job(**fields: Any) -> dict[str, Any]:
@@ -65,5 +72,18 @@ def step(seen: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
+def runs_of(stack: Stack, job_id: str) -> dict[str, int]:
+    """How often a worker ran each step of the job, from its log: one line for each step that ended."""
+    counts: dict[str, int] = {}
+    for line in stack.logs("worker").splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("job") == job_id and entry.get("event") == "step finished":
+            counts[entry["step"]] = counts.get(entry["step"], 0) + 1
+    return counts
+
+
 class JobOverError(Exception):
-    """A job came to another end than the test waits for."""
+    """A job ended with another status than the test waits for."""

@@ -1,15 +1,15 @@
 """The world outside the stack, misbehaving on order: a model's endpoint, webhook receivers, a web server.
 
-Runs in a container of the worker's image, beside the stack (see compose.yaml). Plain standard library.
+Runs in a container beside the stack (see compose.yaml). Standard library only.
 
-    PUT  /plan/<name>     a JSON list: what the next calls of <name> meet, then `ok` for ever
+    PUT  /plan/<name>     a JSON list: what happens to the next calls of <name>; after that, `ok`
     GET  /seen/<name>     the calls that <name> has had: [{"at", "headers", "body", "met"}]
     POST /<name>/v1/chat/completions    OpenAI's API
     POST /hook/<name>     a webhook's receiver
     GET  /doc/<name>      a document, as PUT /doc/<name> left it
 
-Port 8099 speaks http, 8443 https, 8444 https with a certificate of an unknown authority. Port 8098 is S3 as it is when
-permissions lack or it is overloaded: all goes on to LocalStack, but for the buckets `locked` (403) and `busy` (503).
+Port 8099 speaks http, 8443 https, 8444 https with a certificate from an unknown authority. Port 8098 is S3 with missing
+permissions and overload: it answers 403 for the bucket `locked` and 503 for `busy`, and passes all else on to LocalStack.
 """
 
 from __future__ import annotations

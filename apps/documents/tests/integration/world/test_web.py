@@ -6,10 +6,9 @@ import uuid
 
 import pytest
 
-from harness.jobs import accepted, job, step, submit, wait_until
+from harness.documents import accepted, job, step, submit, wait_until
 from harness.stack import Stack
 from harness.world import World
-from integration.test_submit import read
 
 TEXT = b"The parties agree: Ada Ltd delivers the lamps to Bob Inc. by 2026-12-24 for 1,200 EUR.\n" * 20
 
@@ -31,11 +30,11 @@ def test_a_document_by_https_is_what_the_server_sent(stack: Stack, world: World)
     name, url = offered(world)
     done = wait_until(stack, accepted(stack, documentUrl=url, type="report"), "done")
     assert [call["met"] for call in world.seen(name)] == ["ok"]
-    report = json.loads(read(stack, done["result"]["resultUri"]))
+    report = json.loads(stack.read(done["result"]["resultUri"]))
     assert report["document"]["sha256"] == hashlib.sha256(TEXT).hexdigest()
-    assert read(stack, report["document"]["uri"]) == TEXT
+    assert stack.read(report["document"]["uri"]) == TEXT
     assert report["document"]["mediaType"] == "text/plain"
-    assert "Ada Ltd" in read(stack, report["text"]["uri"]).decode()
+    assert "Ada Ltd" in stack.read(report["text"]["uri"]).decode()
 
 
 def test_redirects_are_followed_also_to_another_name_on_the_way(stack: Stack, world: World) -> None:
@@ -43,7 +42,7 @@ def test_redirects_are_followed_also_to_another_name_on_the_way(stack: Stack, wo
     _, second = offered(world, f"redirect {last}")
     _, first = offered(world, f"redirect {second.removeprefix(world.secure)}")  # a relative one
     done = wait_until(stack, accepted(stack, documentUrl=first, type="report"), "done")
-    assert read(stack, done["result"]["document"]["uri"]).startswith(b"It is here.")
+    assert stack.read(done["result"]["document"]["uri"]).startswith(b"It is here.")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +96,7 @@ def test_what_may_pass_is_tried_again(stack: Stack, world: World, met: str) -> N
     done = wait_until(stack, accepted(stack, documentUrl=url, type="report"), "done")
     told = step(done, "download_document")
     assert (told["attempts"], told["lastError"]["code"]) == (2, "source_unavailable")
-    assert read(stack, done["result"]["document"]["uri"]) == TEXT
+    assert stack.read(done["result"]["document"]["uri"]) == TEXT
     assert [call["met"] for call in world.seen(name)] == [met, "ok"]
 
 

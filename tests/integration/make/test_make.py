@@ -13,7 +13,7 @@ import pytest
 
 from harness.clone import Clone
 from harness.fixtures import MakeClone
-from harness.stack import ROOT
+from harness.machine import ROOT
 from harness.waiting import wait_for
 
 

@@ -5,11 +5,10 @@ import uuid
 
 import pytest
 
-from harness.jobs import accepted, status, step, wait_until
+from harness.documents import accepted, runs_of, status, step, wait_until
 from harness.stack import Stack
 from harness.waiting import wait_for
 from harness.world import World
-from integration.test_submit import read, runs_of
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def test_only_this_step_runs_again_whatever_the_endpoint_does(stack: Stack, worl
     analyzed = step(done, "analyze_document")
     assert analyzed["attempts"] == 7
     assert runs_of(stack, job_id)["download_document"] == 1
-    result = json.loads(read(stack, done["result"]["resultUri"]))
+    result = json.loads(stack.read(done["result"]["resultUri"]))
     assert result["analysis"]["parties"] == [{"name": "Model Party", "role": "Client"}]
     assert result["analyzer"]["name"] == "openai:test-model"
     assert (result["analyzer"]["inputTokens"], result["analyzer"]["outputTokens"]) == (100, 20)

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from harness.clock import ServerClock, held
-from harness.jobs import accepted, status, step, wait_until
+from harness.documents import accepted, runs_of, status, step, wait_until
 from harness.stack import SERVICES, Stack
 from harness.waiting import wait_for
 from harness.world import World
-from integration.test_submit import read, runs_of
 
 # As documented in docs/workflow.md, in seconds.
 STEP_PAUSES = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800]
@@ -31,7 +30,7 @@ def debug() -> bool:
 
 @pytest.fixture(scope="module")
 def settings() -> dict[str, str]:
-    # What the worker has by itself; this folder's compose file makes the pauses short elsewhere.
+    # The worker's own defaults; the world's compose file makes the pauses short for other tests.
     return {
         "STEP_RETRY_SECONDS": ",".join(map(str, STEP_PAUSES)),
         "WEBHOOK_RETRY_SECONDS": ",".join(map(str, WEBHOOK_PAUSES)),
@@ -104,7 +103,7 @@ def test_a_webhook_that_fails_for_16_hours_is_told_in_the_status(
     assert (told["delivered"], told["channel"]) == (False, "inbox")
     assert step(done, "notify_requester")["state"] == "failed"
     assert step(done, "notify_requester")["error"]["code"] == "receiver_unavailable"
-    assert json.loads(read(stack, told["where"]))["undelivered"]["reason"] == told["reason"]
+    assert json.loads(stack.read(told["where"]))["undelivered"]["reason"] == told["reason"]
 
 
 def test_an_approval_waits_a_year_through_a_restart_of_everything(stack: Stack, clock: ServerClock) -> None:

@@ -6,17 +6,19 @@ import uuid
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.clock import ServerClock
-from harness.jobs import accepted, step, wait_until
-from harness.stack import ROOT, Stack
+from harness.documents import accepted, step, wait_until
+from harness.stack import Stack
 from harness.waiting import wait_for
 from harness.world import World
 
-SAMPLES = ROOT / "tests/unit/worker/documents"
+APPLICATION = Path(__file__).parents[3]
+SAMPLES = APPLICATION / "tests/unit/worker/documents"
 Scenario = Callable[[Stack, World], str]
 SCENARIOS: dict[str, Scenario] = {}
 
@@ -177,9 +179,10 @@ def test_code_is_told_in_the_status(stack: Stack, world: World, code: str) -> No
 
 
 def test_every_documented_code_is_produced_here() -> None:
-    table = (ROOT / "docs/workflow.md").read_text().partition("## How a job fails")[2].partition("\n## ")[0]
+    page = (APPLICATION / "docs/workflow.md").read_text(encoding="utf-8")
+    table = page.partition("## How a job fails")[2].partition("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
-    # worker_lost takes a worker that can be killed: test_poison.py.
+    # worker_lost takes a worker that can be killed: the stack's tests/integration/worker/test_poison.py.
     assert sorted(documented) == sorted([*SCENARIOS, "worker_lost"])
 
 

@@ -1,4 +1,8 @@
-"""A copy of the stack beside a world that misbehaves on order."""
+"""pytest's fixtures for tests beside a world that misbehaves on order (harness/world.py).
+
+A conftest.py takes all of them: `from harness.world_fixtures import *  # noqa: F403`. A module chooses by overriding
+`settings` and `debug`.
+"""
 
 from pathlib import Path
 
@@ -9,10 +13,12 @@ from harness.fixtures import MakeStack
 from harness.stack import Stack
 from harness.world import FILES, World, open_folder
 
+__all__ = ["crashes", "debug", "settings", "stack", "tls", "world"]
+
 
 @pytest.fixture(scope="module")
 def crashes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that the worker's user may write."""
+    """A folder that the worker's user may write to."""
     return open_folder(tmp_path_factory.mktemp("crashes"))
 
 
@@ -24,7 +30,7 @@ def settings() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority of the tests' own, the world's certificate by it, and one by an authority that nobody knows."""
+    """The tests' own certificate authority, the world's certificate from it, and one from an unknown authority."""
     folder = tmp_path_factory.mktemp("tls")
     trusted = trustme.CA()
     trusted.cert_pem.write_to_path(folder / "ca.pem")
@@ -45,6 +51,7 @@ def debug() -> bool:
 def stack(
     make_module_stack: MakeStack, settings: dict[str, str], crashes: Path, tls: Path, debug: bool
 ) -> Stack:
+    """The module's copy of the stack, beside the world."""
     # A machine that runs tests is busy: requests may wait longer for an environment than a client would.
     env = {"CRASH_FOLDER": str(crashes), "TLS_FOLDER": str(tls), "LAMBDA_BURST_SECONDS": "20", **settings}
     return make_module_stack(env=env, files=FILES, debug=debug)

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from harness.jobs import accepted, job, step, submit, wait_until
-from harness.stack import Stack, inspect
+from harness.documents import accepted, job, step, submit, wait_until
+from harness.engine import inspect
+from harness.stack import Stack
 
 INSIDE = [
     "https://server:8001/health",

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from harness.jobs import accepted, status, step, wait_until
+from harness.documents import accepted, runs_of, status, step, wait_until
 from harness.stack import Stack
 from harness.waiting import wait_for
 from harness.world import World
-from integration.test_submit import read, runs_of
 
 SECRET = "whsec_bm90IGEgc2VjcmV0LCBidXQgYSB0ZXN0"
 YES = {"approved": True, "approver": "a.person", "comment": "looks good"}
@@ -52,7 +51,7 @@ def test_no_worker_holds_a_job_that_waits_and_it_outlives_every_restart(stack: S
     answer = stack.api.post(f"/approve/{job_id}", json=YES)
     assert answer.status_code == 200, answer.text
     done = wait_until(stack, job_id, "done")
-    report = json.loads(read(stack, done["result"]["resultUri"]))
+    report = json.loads(stack.read(done["result"]["resultUri"]))
     assert {name: report["approval"][name] for name in YES} == YES
     assert set(runs_of(stack, job_id).values()) == {1}
 
@@ -147,7 +146,7 @@ def test_job_that_ends_before_it_can_be_cancelled_keeps_its_results(stack: Stack
         "the clean-up to end",
     )
     assert status(stack, job_id) == done
-    assert json.loads(read(stack, done["result"]["resultUri"]))["jobId"] == job_id
+    assert json.loads(stack.read(done["result"]["resultUri"]))["jobId"] == job_id
     events = stack.s3.list_objects_v2(Bucket="results", Prefix=f"inbox/requester-1/{job_id}.")["Contents"]
     assert [event["Key"].rpartition("/")[2] for event in events] == [f"{job_id}.job.done.json"]
 
@@ -233,7 +232,7 @@ def test_webhook_that_never_arrives_is_told_and_left_in_the_inbox(stack: Stack, 
     told = done["result"]["notification"]
     assert (told["delivered"], told["channel"]) == (False, "inbox")
     assert "answers 503" in told["reason"]
-    message = json.loads(read(stack, told["where"]))
+    message = json.loads(stack.read(told["where"]))
     assert message["data"]["jobId"] == job_id
     assert len(world.seen(name)) == 4
     # The step says it as well: the job is done, its last step is not.

@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness.jobs import accepted, step, wait_until
+from harness.documents import STEPS, accepted, step, wait_until
 from harness.stack import Stack
 from harness.waiting import wait_for
 from harness.world import World
-from integration.test_submit import read
 
-STEPS = ["download_document", "extract_text", "analyze_document", "store_results", "notify_requester"]
 TRIES = 5
 #: Two workers die with everything in them, the others with the poison alone: a lease each, and the engine's pause before
 #: it starts a container again. On a busy machine.
@@ -65,7 +63,7 @@ def test_poison_is_ended_and_named_while_all_others_are_done(
     for job_id in healthy:
         done = wait_until(stack, job_id, "done", seconds=SECONDS)
         assert [(s["name"], s["state"]) for s in done["steps"]] == [(name, "done") for name in STEPS]
-        assert json.loads(read(stack, done["result"]["resultUri"]))["jobId"] == job_id
+        assert json.loads(stack.read(done["result"]["resultUri"]))["jobId"] == job_id
         assert len({call["headers"]["webhook-id"] for call in world.seen(job_id)}) == 1
     # AND the poison has failed, with the step that did it, and its requester is told
     for job_id, (name, how) in poison.items():

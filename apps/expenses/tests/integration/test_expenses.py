@@ -12,7 +12,6 @@ from harness.clock import ServerClock
 from harness.fixtures import MakeStack
 from harness.stack import Stack
 from harness.waiting import wait_for
-from integration.test_submit import read
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def test_a_small_claim_is_paid_at_once_and_only_once(stack: Stack) -> None:
     again = stack.api.post("/expenses", json=claim)
     assert again.status_code == 202
     paid = reached(stack, claim, status="paid")
-    assert json.loads(read(stack, paid["result"]["payment"]))["cents"] == 4_200
+    assert json.loads(stack.read(paid["result"]["payment"]))["cents"] == 4_200
     assert objects(stack, claim) == ["payment.json"]
     assert stack.api.post("/expenses", json={**claim, "cents": 1}).status_code == 409
 

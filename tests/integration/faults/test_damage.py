@@ -8,51 +8,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from harness.damage import flip_a_bit, unhealthy
+from harness.documents import job, submit
+from harness.engine import docker
 from harness.fixtures import MakeStack
-from harness.jobs import job, submit
-from harness.stack import ROOT, Stack, docker, found_on_this_machine, inspect
+from harness.machine import ROOT, official_server
+from harness.stack import Stack
 from harness.waiting import wait_for
 
-FLIP = """
-import pathlib, sys
-path, offset = pathlib.Path(sys.argv[1]), int(sys.argv[2])
-data = bytearray(path.read_bytes())
-data[offset] ^= 16
-path.write_bytes(data)
-"""
 
-
-#: In a SQLite log, the page of its first frame: behind the heads of both (32 and 24 bytes). What lies further behind
-#: may be left of an older log.
-FIRST_PAGE = 200
-
-
-def flip_a_bit(container: str, path: str, offset: int = FIRST_PAGE) -> None:
-    """Change one bit of a file in the volume of a stopped container."""
-    found = inspect(container)
-    (volume,) = [mount["Name"] for mount in found["Mounts"] if mount["Destination"] == "/data"]
-    image = found["Config"]["Image"]
-    docker(
-        *("run", "--rm", "--network", "none", "--volume", f"{volume}:/data", "--entrypoint", "python"),
-        *(image, "-c", FLIP, path, str(offset)),
-    )
-
-
-def unhealthy(container: str) -> bool:
-    """Whether the container's health check fails now. `bin/backup` asks the same way."""
-    kind, *check = inspect(container)["Config"]["Healthcheck"]["Test"]
-    assert kind == "CMD"
-    try:
-        docker("exec", container, *check)
-    except RuntimeError:
-        return True
-    return False
-
-
-@pytest.mark.skipif(
-    found_on_this_machine().get("RESONATE_TARGET") == "official",
-    reason="what the official server does is its own",
-)
+@pytest.mark.skipif(official_server(), reason="what the official server does about damage is its own")
 def test_one_bit_in_the_servers_and_the_gateways_log(make_stack: MakeStack, tmp_path: Path) -> None:
     # GIVEN accepted jobs and events, which nobody works on
     stack = make_stack(services=["gateway", "localstack"])

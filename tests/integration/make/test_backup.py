@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from harness.clone import Clone
+from harness.documents import job
 from harness.fixtures import MakeClone, needs_official_server
-from harness.jobs import job
 from harness.waiting import wait_for
 from harness.world import FILES, open_folder
 

@@ -4,8 +4,8 @@ import re
 
 import httpx
 
+from harness.documents import accepted, status, wait_until
 from harness.fixtures import MakeStack
-from harness.jobs import accepted, status, wait_until
 from harness.stack import Stack
 from harness.waiting import wait_for
 

@@ -6,11 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from harness.documents import STEPS, accepted, job, runs_of, status, step, submit, wait_until
 from harness.fixtures import MakeStack
-from harness.jobs import accepted, job, status, step, submit, wait_until
 from harness.stack import Stack
 from harness.waiting import wait_for
-from integration.test_submit import STEPS, runs_of
 
 
 @pytest.fixture(autouse=True)

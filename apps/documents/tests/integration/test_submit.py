@@ -10,18 +10,9 @@ from typing import Any
 import pytest
 from pypdf import PdfReader
 
-from harness.jobs import accepted, job, status, step, submit, wait_until
+from harness.documents import STEPS, accepted, job, runs_of, status, step, submit, wait_until
+from harness.events import event_v1, event_v2
 from harness.stack import Stack
-from integration.events import event_v1, event_v2
-
-STEPS = ["download_document", "extract_text", "analyze_document", "store_results", "notify_requester"]
-
-
-def read(stack: Stack, uri: str) -> bytes:
-    """The bytes of s3://bucket/key."""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    body: bytes = stack.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    return body
 
 
 def invoke(stack: Stack, event: dict[str, Any], function: str = "function") -> dict[str, Any]:
@@ -38,7 +29,7 @@ def invoke(stack: Stack, event: dict[str, Any], function: str = "function") -> d
 
 def test_pdf_goes_all_the_way_through_the_http_api(stack: Stack) -> None:
     # GIVEN the sample contract, which lies in S3 since the stack started
-    source = read(stack, "s3://documents/contract.pdf")
+    source = stack.read("s3://documents/contract.pdf")
     # WHEN it is submitted
     job_id = accepted(stack, documentUrl="s3://documents/contract.pdf", type="contract")
     done = wait_until(stack, job_id, "done")
@@ -55,23 +46,23 @@ def test_pdf_goes_all_the_way_through_the_http_api(stack: Stack) -> None:
     }
     assert all(size > 0 for size in objects.values())
     result = done["result"]
-    report = json.loads(read(stack, result["resultUri"]))
+    report = json.loads(stack.read(result["resultUri"]))
     assert report["jobId"] == job_id
     assert report["document"]["sha256"] == hashlib.sha256(source).hexdigest()
     assert report["document"]["bytes"] == len(source)
-    text = read(stack, report["text"]["uri"]).decode()
+    text = stack.read(report["text"]["uri"]).decode()
     wanted = PdfReader(io.BytesIO(source)).pages[0].extract_text().split()[:5]
     assert all(word in text for word in wanted)
     assert report["analysis"]["type"] == "contract"
     assert report["analysis"]["parties"], "the sample contract names its parties"
-    readable = read(stack, result["reportUri"]).decode()
+    readable = stack.read(result["reportUri"]).decode()
     assert job_id in readable
 
 
 def test_requester_without_callback_finds_a_message_in_the_inbox(stack: Stack) -> None:
     job_id = accepted(stack, requesterId="someone@example.com")
     done = wait_until(stack, job_id, "done")
-    message = json.loads(read(stack, done["result"]["notification"]["where"]))
+    message = json.loads(stack.read(done["result"]["notification"]["where"]))
     assert message["data"]["jobId"] == job_id
     assert message["data"]["status"] == "done"
 
@@ -87,7 +78,7 @@ def test_requester_without_callback_finds_a_message_in_the_inbox(stack: Stack) -
 def test_every_sample_document_is_processed(stack: Stack, url: str, kind: str) -> None:
     job_id = accepted(stack, documentUrl=url, type=kind)
     done = wait_until(stack, job_id, "done")
-    report = json.loads(read(stack, done["result"]["resultUri"]))
+    report = json.loads(stack.read(done["result"]["resultUri"]))
     assert report["analysis"]["type"] == kind
     assert report["text"]["characters"] > 200
 
@@ -169,19 +160,6 @@ def test_same_id_for_another_job_is_409(stack: Stack) -> None:
     assert answer.status_code == 409
     assert answer.json()["error"]["code"] == "job_conflict"
     assert wait_until(stack, body["jobId"], "done")
-
-
-def runs_of(stack: Stack, job_id: str) -> dict[str, int]:
-    """How often a worker ran each step of the job, from its log: one line a step that ended."""
-    counts: dict[str, int] = {}
-    for line in stack.logs("worker").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and entry.get("job") == job_id and entry.get("event") == "step finished":
-            counts[entry["step"]] = counts.get(entry["step"], 0) + 1
-    return counts
 
 
 # ---------------------------------------------------------------- asking wrongly

@@ -7,13 +7,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from harness.jobs import accepted, status, step, wait_until
+from harness.documents import STEPS, accepted, runs_of, status, step, wait_until
 from harness.stack import Stack
 from harness.waiting import wait_for
 from harness.world import World
-from integration.test_submit import read, runs_of
 
-STEPS = ["download_document", "extract_text", "analyze_document", "store_results", "notify_requester"]
 MOMENTS = ("before", "middle", "after")
 POINTS = [f"{name}-{moment}" for name in STEPS for moment in MOMENTS]
 
@@ -43,7 +41,7 @@ def test_worker_killed_at_any_point_of_any_step(stack: Stack, world: World, poin
     assert sorted(keys) == sorted(
         f"{job_id}/{n}" for n in ("document", "text.txt", "result.json", "report.md")
     )
-    assert json.loads(read(stack, done["result"]["resultUri"]))["jobId"] == job_id
+    assert json.loads(stack.read(done["result"]["resultUri"]))["jobId"] == job_id
     # A webhook that was sent twice is one message: it has one id.
     assert len({call["headers"]["webhook-id"] for call in world.seen(job_id)}) == 1
 
@@ -93,7 +91,7 @@ def test_worker_killed_at_any_point_of_the_approval(
     )
     assert step(seen, "await_approval")["state"] == ("done" if approved else "failed")
     if approved:
-        result = json.loads(read(stack, seen["result"]["resultUri"]))
+        result = json.loads(stack.read(seen["result"]["resultUri"]))
         assert result["approval"]["approver"] == "a.person"
     else:
         assert seen["error"]["code"] == "rejected"

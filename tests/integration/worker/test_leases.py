@@ -3,16 +3,17 @@
 import io
 import json
 import os
+import re
 import uuid
 
 import pytest
 from pypdf import PdfReader, PdfWriter
 
 from harness.clock import held
-from harness.jobs import accepted, status, step, wait_until
-from harness.stack import ROOT, Stack
+from harness.documents import accepted, runs_of, status, step, wait_until
+from harness.machine import ROOT
+from harness.stack import Stack
 from harness.waiting import wait_for
-from integration.test_submit import runs_of
 
 #: Seconds: what a user gets (RESONATE_TASK_TTL_SECONDS).
 TTL = 2
@@ -35,7 +36,7 @@ def debug() -> bool:
 
 def large_pdf(pages: int) -> bytes:
     """The sample contract, many times over: seconds of work for the reader, within its limits."""
-    writer, page = PdfWriter(), PdfReader(ROOT / "localstack/samples/contract.pdf").pages[0]
+    writer, page = PdfWriter(), PdfReader(ROOT / "apps/documents/samples/documents/contract.pdf").pages[0]
     for _ in range(pages):
         writer.add_page(page)
     found = io.BytesIO()
@@ -52,7 +53,7 @@ def test_a_worker_with_saturated_processors_loses_no_lease(stack: Stack) -> None
     (worker,) = stack.containers("worker")
 
     def readers() -> int:
-        return stack.compose("top", "worker").count("-m limited")
+        return len(re.findall(r"-m (?:\w+\.)*limited\b", stack.compose("top", "worker")))
 
     wait_for(lambda: readers() >= PLACES, f"{PLACES} documents to be read at once", 60)
     done = [wait_until(stack, job_id, "done", seconds=240) for job_id in jobs]
