@@ -4,7 +4,10 @@ import os
 import secrets
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -17,6 +20,9 @@ OUTER = {
     *("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "T", "D", "B", "S", "F", "APP"),
     *("RESONATE_SERVER", "STACK_IMAGES", "LAMBDA_FROM"),
 }
+
+#: The longest that a verb may take: images that are built for the first time, on a busy machine.
+LONGEST_SECONDS = 600
 
 
 class Clone:
@@ -54,7 +60,7 @@ class Clone:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=280,
+            timeout=LONGEST_SECONDS,
         )
 
     def begin(self, *command: str, **settings: str) -> subprocess.Popen[bytes]:
@@ -93,6 +99,15 @@ class Clone:
             f"http://{address}/2015-03-31/functions/function/invocations", json=event, timeout=60
         )
 
+    def resonate(self, kind: str, **data: object) -> dict[str, Any]:
+        """One request to the running stack's Resonate server over its wire; its whole answer. For AUTH=off."""
+        head = {"corrId": secrets.token_hex(4), "version": "2026-04-01"}
+        body = {"kind": kind, "head": head, "data": data}
+        answer: dict[str, Any] = httpx.post(
+            f"http://{self.address('server', 8001)}", json=body, timeout=10
+        ).json()
+        return answer
+
     def containers(self, service: str | None = None) -> list[str]:
         """Ids of the containers of all services or one, stopped ones included."""
         chosen = ("--filter", f"label=com.docker.compose.service={service}") if service else ()
@@ -109,8 +124,19 @@ class Clone:
         )
 
     def remove(self) -> None:
-        """Take its stack down with its volumes, and remove the images that carry the project's name."""
+        """Take its stack down with its volumes, and remove the images whose names begin with the project's."""
         self.make("reset")
-        images = docker("images", "--format", "{{.Repository}}:{{.Tag}}", f"{self.project}/*").split()
+        images = docker("images", "--format", "{{.Repository}}:{{.Tag}}", f"{self.project}*/*").split()
         if images:
             subprocess.run(["docker", "image", "rm", "--force", *images], capture_output=True, check=False)
+
+
+@contextmanager
+def cloned(folder: Path, project: str | None = None) -> Iterator[Clone]:
+    """A filled clone in a new folder; its stack is gone at the end. `project`: under the name of another clone."""
+    clone = Clone(folder, project)
+    clone.fill()
+    try:
+        yield clone
+    finally:
+        clone.remove()

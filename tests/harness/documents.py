@@ -1,4 +1,4 @@
-"""A client of apps/documents, through its HTTP API: the documents' own tests use it, and so do the stack's.
+"""A client of apps/documents, for the documents' own tests and for the stack's.
 
 The stack's tests of faults, chaos, doors, packages and figures need an application with several steps, files in S3 and
 jobs that wait for people. They know it as its users do: by its routes, its buckets and its worker's log.

@@ -9,13 +9,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.application import application_of
-from harness.clone import Clone
+from harness.clone import Clone, cloned
 from harness.machine import official_server, project_prefix
 from harness.stack import PORTS, Stack
 
@@ -92,17 +93,9 @@ def make_module_stack(application: str) -> Iterator[MakeStack]:
 @pytest.fixture
 def make_clone(tmp_path: Path) -> Iterator[MakeClone]:
     """Makes a clone of the repository with a project name of its own; its stack is gone after the test."""
-    made: list[Clone] = []
-
-    def make() -> Clone:
-        clone = Clone(tmp_path / f"clone-{len(made) + 1}")
-        made.append(clone)
-        clone.fill()
-        return clone
-
-    yield make
-    for clone in made:
-        clone.remove()
+    numbers = count(1)
+    with ExitStack() as life:
+        yield lambda: life.enter_context(cloned(tmp_path / f"clone-{next(numbers)}"))
 
 
 @pytest.hookimpl(wrapper=True)

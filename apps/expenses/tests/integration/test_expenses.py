@@ -1,4 +1,4 @@
-"""examples/expenses: another workflow on the same stack, by the files that docs/your-own-workflow.md says."""
+"""Expense claims: paid at once, after a decision, or never; through crashes and through days of silence."""
 
 import json
 import uuid
@@ -16,7 +16,7 @@ from harness.waiting import wait_for
 
 @pytest.fixture(scope="module")
 def stack(make_module_stack: MakeStack) -> Stack:
-    return make_module_stack(files=["examples/expenses/compose.yaml"], debug=True)
+    return make_module_stack(debug=True)
 
 
 def claimed(stack: Stack, cents: int) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def decided(stack: Stack, claim: dict[str, Any], approved: bool) -> httpx.Respon
 
 def objects(stack: Stack, claim: dict[str, Any]) -> list[str]:
     prefix = f"expenses/{claim['claimId']}/"
-    found = stack.s3.list_objects_v2(Bucket="results", Prefix=prefix).get("Contents", [])
+    found = stack.s3.list_objects_v2(Bucket="ledger", Prefix=prefix).get("Contents", [])
     return sorted(entry["Key"].removeprefix(prefix) for entry in found)
 
 
@@ -89,7 +89,7 @@ def test_silence_is_asked_again_every_three_days_and_then_a_no(stack: Stack) -> 
     assert objects(stack, claim) == ["question-1.json", "question-2.json", "question-3.json"]
 
 
-def test_the_documents_routes_are_gone(stack: Stack) -> None:
+def test_only_its_own_routes_are_served(stack: Stack) -> None:
     assert stack.api.get("/jobs").status_code == 404
 
 
