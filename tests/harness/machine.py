@@ -6,6 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _OWN_SETTINGS = ROOT / ".env"
+#: What `make up` found for the person's own stack: not for the tests' copies.
+_NOT_FOR_COPIES = {"AUTH", "RESONATE_AUTH__PUBLICKEY", "APPLICATION", "COMPOSE_FILE"}
 
 
 class NotPreparedError(RuntimeError):
@@ -24,7 +26,7 @@ def found_on_this_machine() -> dict[str, str]:
         if line.startswith("# --- "):
             found = line.startswith("# --- found on this machine")
         name, _, value = line.partition("=")
-        if (found and name not in ("AUTH", "RESONATE_AUTH__PUBLICKEY")) or name == "STACK_IMAGES":
+        if (found and name not in _NOT_FOR_COPIES) or name == "STACK_IMAGES":
             settings[name] = value
     return {name: value for name, value in settings.items() if not name.startswith("#")}
 
