@@ -81,7 +81,7 @@ def chill(clone: Clone) -> None:
 
     The folders that downloads are kept in get other names, and each stage begins with something that is new.
     """
-    for file in [*clone.folder.glob("images/*/Dockerfile"), *clone.folder.glob("*/Dockerfile")]:
+    for file in [*clone.folder.glob("images/*/*Dockerfile"), *clone.folder.glob("*/Dockerfile")]:
         text = re.sub(r"\bid=(pip|uv)\b", rf"id=\1-{RUN}", file.read_text(encoding="utf-8"))
         text = re.sub(r"^(FROM .+)$", rf"\1\nENV BENCH={RUN}", text, flags=re.MULTILINE)
         file.write_text(text, encoding="utf-8")

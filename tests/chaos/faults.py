@@ -1,4 +1,4 @@
-"""What can happen to a service, as the container engine can make it happen. Each fault strikes, and is mended."""
+"""Faults of a service that the container engine can cause. Each has a beginning (`strike`) and an end (`mend`)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from harness.engine import docker
 from harness.machine import ROOT
 from harness.stack import Stack
 
-HOSTILE = ROOT / "tests" / "harness" / "hostile.py"
+HOSTILE = ROOT / "durable_lambda/tests/worker/hostile.py"
 #: Refused by the filter or by Landlock; and what Python says where it cannot have a thread.
 SHUT = {"EPERM", "EACCES", "can't start new thread"}
 #: Runs inside the worker's container, as the worker does: hostile code as the reader, and again as any other process.

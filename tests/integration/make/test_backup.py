@@ -16,14 +16,15 @@ from harness.fixtures import MakeClone, needs_official_server
 from harness.waiting import wait_for
 from harness.world import FILES, open_folder
 
-#: Compose files of a clone whose worker stands still where it is told to.
-COMPOSE_FILE = ":".join(["compose.yaml", *FILES])
 
-
-def api(clone: Clone, **settings: str) -> httpx.Client:
-    """A client of the clone's HTTP API."""
-    address = clone.run("docker", "compose", "port", "gateway", "8080", **settings).stdout.strip()
-    return httpx.Client(base_url=f"http://{address}", timeout=35)
+def hold_jobs(clone: Clone, crashes: Path, **settings: str) -> None:
+    """Start the clone's worker anew, so that it stands still where a job's name asks for it (harness/world.py)."""
+    files = ["compose.yaml", clone.run("bin/application", **settings).stdout.splitlines()[-1], *FILES]
+    said = clone.run(
+        "docker", "compose", *(part for file in files for part in ("--file", file)), "up", "--detach", "--wait",
+        CRASH_FOLDER=str(crashes), **settings,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stdout
 
 
 def status(client: httpx.Client, job_id: str) -> dict[str, Any]:
@@ -46,41 +47,38 @@ def test_running_jobs_go_on_in_another_clone(
 ) -> None:
     # GIVEN a stack with a job that is done, one that waits for a person, and one in the middle of a step
     here, there = make_clone(), make_clone()
-    crashes = [tmp_path / "crashes-here", tmp_path / "crashes-there"]
-    for folder in crashes:
-        folder.mkdir()
-        open_folder(folder)
-    settings, elsewhere = ({"COMPOSE_FILE": COMPOSE_FILE, "CRASH_FOLDER": str(f)} | store for f in crashes)
-    up = here.make("up", **settings)
+    crashes = tmp_path / "crashes"
+    crashes.mkdir()
+    up = here.make("up", **store)
     assert up.returncode == 0, up.stdout
-    client = api(here, **settings)
+    hold_jobs(here, open_folder(crashes), **store)
+    client = here.api()
     done, waiting = job(), job(requiresApproval=True)
     running = job(jobId="hold-store_results-middle-1")
     for body in (done, waiting, running):
         assert client.post("/process-document", json=body).status_code == 202
     wait_for(lambda: status(client, done["jobId"])["status"] == "done", "the first job to be done")
     wait_for(lambda: status(client, waiting["jobId"])["status"] == "awaiting_approval", "the second to wait")
-    wait_for(lambda: (crashes[0] / running["jobId"]).exists(), "the third to stand in its step")
+    wait_for(lambda: (crashes / running["jobId"]).exists(), "the third to stand in its step")
     before = {body["jobId"]: status(client, body["jobId"]) for body in (done, waiting, running)}
     # WHEN it is copied, while it runs
     file = tmp_path / "kept.tar"
-    backup = here.make("backup", f"F={file}", **settings)
+    backup = here.make("backup", f"F={file}", **store)
     assert backup.returncode == 0, backup.stdout
-    assert "stood still for" in backup.stdout
+    assert "it was paused for" in backup.stdout
     # THEN it goes on as if nothing had been
-    (crashes[0] / f"{running['jobId']}.go").touch()
+    (crashes / f"{running['jobId']}.go").touch()
     wait_for(lambda: status(client, running["jobId"])["status"] == "done", "the third job to be done")
     # AND the copy lies beside nothing else, for its owner's eyes only
     assert [path.name for path in tmp_path.iterdir() if "backup" in path.name] == []
     assert file.stat().st_mode & 0o077 == 0
     # WHEN the state is put into another clone
-    restore = there.make("restore", f"F={file}", **elsewhere)
+    restore = there.make("restore", f"F={file}", **store)
     assert restore.returncode == 0, restore.stdout
-    client = api(there, **elsewhere)
+    client = there.api()
     # THEN what was done is as it was
     assert status(client, done["jobId"]) == before[done["jobId"]]
     # AND the running job goes on there, and repeats no step
-    (crashes[1] / f"{running['jobId']}.go").touch()
     wait_for(lambda: status(client, running["jobId"])["status"] == "done", "the third job to be done there")
     ended = {step["name"]: step for step in status(client, running["jobId"])["steps"]}
     for step in before[running["jobId"]]["steps"][:3]:
@@ -90,18 +88,18 @@ def test_running_jobs_go_on_in_another_clone(
     assert client.post(f"/approve/{waiting['jobId']}", json=verdict).status_code == 200
     wait_for(lambda: status(client, waiting["jobId"])["status"] == "done", "the second job to be done there")
     # AND an approval given there is not heard here
-    assert status(api(here, **settings), waiting["jobId"])["status"] == "awaiting_approval"
-    # AND what a backup that was killed would leave standing still, make up wakes
-    assert here.run("docker", "compose", "pause", **settings).returncode == 0
-    up = here.make("up", **settings)
+    assert status(here.api(), waiting["jobId"])["status"] == "awaiting_approval"
+    # AND make up unpauses what a killed backup leaves paused
+    assert here.run("docker", "compose", "pause", **store).returncode == 0
+    up = here.make("up", **store)
     assert up.returncode == 0, up.stdout
-    assert status(api(here, **settings), done["jobId"]) == before[done["jobId"]]
+    assert status(here.api(), done["jobId"]) == before[done["jobId"]]
     # AND neither is overwritten by a second restore
     for place, sentence in ((there, "runs; a backup is restored into an empty one"), (here, "runs;")):
         again = place.make("restore", f"F={file}")
         assert again.returncode != 0
         assert sentence in again.stdout
-    assert there.make("down", **elsewhere).returncode == 0
+    assert there.make("down", **store).returncode == 0
     again = there.make("restore", f"F={file}")
     assert again.returncode != 0
     assert "has jobs or documents of its own" in again.stdout

@@ -143,7 +143,7 @@ def test_what_the_machine_refuses_is_one_sentence(
 )
 def test_health_checks_are_what_engine_and_compose_can_have(engine: str, compose: str, chosen: str) -> None:
     script = (
-        "source bin/lib.sh; source bin/checks.sh; source bin/provide.sh; "
+        "source bin/lib.sh; source bin/checks.sh; source bin/choose.sh; "
         f"docker() {{ [ $1 = version ] && echo {engine} || echo {compose}; }}; choose_health_checks"
     )
     said = subprocess.run(["bash", "-euc", script], cwd=ROOT, capture_output=True, text=True, check=True)
