@@ -7,7 +7,7 @@ Both run already, with the same settings. The load (`load/resonate.py`: workflow
 one and the other in turn, so that both see the same machine; the figures are medians over the rounds, and only their
 ratios mean anything. With a container's name or a process id, the server's CPU a job is reported too.
 
-RUNNER runs a Python with the SDK that reads its program from standard input; by default the worker's image.
+RUNNER runs a Python with the SDK that reads its program from standard input; by default the image of apps/documents' worker.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 LOAD = Path(__file__).with_name("load") / "resonate.py"
-RUNNER = "docker run --rm -i --network host --entrypoint python durable-lambda/worker"
+RUNNER = "docker run --rm -i --network host --entrypoint python durable-lambda/documents-worker"
 TICK = os.sysconf("SC_CLK_TCK")
 
 

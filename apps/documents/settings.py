@@ -6,11 +6,11 @@ import base64
 from functools import cached_property
 from typing import Literal, Self
 
-from durable_lambda import worker
-from durable_lambda.worker.settings import Count, Delays, Seconds
 from pydantic import SecretStr, field_validator, model_validator
 
 from contract import Sources
+from durable_lambda import worker
+from durable_lambda.worker.settings import Count, Delays, Seconds
 
 
 class Settings(worker.Settings):

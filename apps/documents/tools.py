@@ -11,7 +11,6 @@ from durable_lambda import worker
 from durable_lambda.worker import SettingError, confinement
 from durable_lambda.worker.storage import Storage
 from durable_lambda.worker.web import Web
-
 from settings import Settings
 
 logger = logging.getLogger("worker")

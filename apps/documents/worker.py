@@ -1,8 +1,7 @@
 """The worker: runs the document workflow's jobs as the server offers them. Usage: python worker.py"""
 
-from durable_lambda.worker import run
-
 import workflow
+from durable_lambda.worker import run
 from settings import Settings
 from tools import Tools
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from durable_lambda.ids import root_id
-from durable_lambda.worker import FOREVER, Fault, JobFailed, Step, pause, run_step
-from durable_lambda.worker.durable import rejected
 from resonate.context import Context
 from resonate.error import ApplicationError
 from resonate.resonate import Resonate
 
 from contract import Job, Resume
+from durable_lambda.ids import root_id
+from durable_lambda.worker import FOREVER, Fault, JobFailed, Step, pause, run_step
+from durable_lambda.worker.durable import rejected
 from steps.analyze_document import analyze_document
 from steps.await_approval import await_approval
 from steps.clean_up import cancel_job, remove_stored

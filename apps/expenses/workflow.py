@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from durable_lambda import worker
-from durable_lambda.worker import Fault, JobFailed, Step, run_step
-from durable_lambda.worker.storage import Storage
 from resonate.context import Context
 from resonate.error import ApplicationError
 from resonate.resonate import Resonate
 
+from durable_lambda import worker
+from durable_lambda.worker import Fault, JobFailed, Step, run_step
+from durable_lambda.worker.storage import Storage
 from expenses import ROUNDS, SMALL, Claim
 
 #: How long an answer is waited for before somebody is asked again.

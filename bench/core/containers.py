@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.machine import TICK
+from harness.machine import image_prefix
 
 RUN = f"bench-{secrets.token_hex(3)}"
-PREFIX = os.environ.get("STACK_IMAGES", "durable-lambda")
+PREFIX = image_prefix()
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 

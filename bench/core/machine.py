@@ -97,11 +97,11 @@ def _versions() -> list[str]:
     """Of what is compared, from the lock files."""
     found = []
     for name, lock in (
-        ("resonate-sdk", "images/worker"),
-        ("dbos", "bench/peers"),
-        ("aws-sam-cli", "deploy/tools"),
+        ("resonate-sdk", "apps/documents/requirements-worker.lock"),
+        ("dbos", "bench/peers/requirements.lock"),
+        ("aws-sam-cli", "deploy/tools/requirements.lock"),
     ):
-        text = (ROOT / lock / "requirements.lock").read_text(encoding="utf-8")
+        text = (ROOT / lock).read_text(encoding="utf-8")
         version = re.search(rf"^{name}==(\S+)", text, re.MULTILINE)
         if version:
             found.append(f"{name} {version[1]}")

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.core.containers import RUN
-from harness.stack import Stack, found_on_this_machine
+from harness.machine import found_on_this_machine
+from harness.stack import Stack
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 Usage: python backlog.py URL fill JOBS GROUP…     has as many jobs wait in each group
        python backlog.py URL work PLACES          a worker: takes up the group that each line of standard input
                                                   names; at the line `over` it prints what it ran, as JSON
-(needs the SDK and the worker's modules: run it in the worker's image)
+(needs the SDK and durable_lambda.worker: run it in the worker image of an application)
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from resonate.connections import HttpConnection
 from resonate.resonate import Resonate
 from resonate.retry import Never
 
-from connections import Client, Inbox, Requests
-from leases import Leases
+from durable_lambda.worker.connections import Client, Inbox, Requests
+from durable_lambda.worker.leases import Leases
 
 STEPS = 5
 FOREVER = timedelta(days=3650)

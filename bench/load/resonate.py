@@ -15,7 +15,7 @@ from typing import Any
 from resonate import codec
 from resonate.resonate import Resonate
 
-# No server's value is unpickled (docs/decisions/0082). By hand: this runs where `contract` need not be.
+# No server's value is unpickled (docs/decisions/0082). Done by hand, because durable_lambda need not be where this runs.
 vars(codec)["pickle"] = None
 
 

@@ -5,10 +5,11 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.core.containers import RUN
+from bench.core.containers import PREFIX, RUN
 from bench.core.machine import ROOT
 from bench.core.result import Result
 from bench.measures.submit import P50, Ask, in_turn, invoking, percentiles
+from harness.application import image_of
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 REQUESTS = int(os.environ.get("BENCH_REQUESTS", "700"))
@@ -59,6 +60,7 @@ def compose(*arguments: str) -> str:
     file = ROOT / "bench" / "gateway" / "compose.yaml"
     done = subprocess.run(
         ["docker", "compose", "--project-name", f"{RUN}-gateway", "--file", str(file), *arguments],
+        env=os.environ | {"LAMBDA_IMAGE": image_of("lambda"), "STACK_IMAGES": PREFIX},
         capture_output=True,
         text=True,
         check=False,

@@ -12,6 +12,7 @@ from bench.measures.loads import Batches, resonate, run
 from bench.measures.recovery import crashing, ours
 from bench.measures.step import FEW, JOBS, MANY, per_step
 from bench.measures.submit import in_turn, percentile, submitting
+from harness.application import image_of
 from harness.stack import Stack
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
@@ -103,7 +104,7 @@ def fill(volume: str, jobs: int, state: str) -> int:
 
 
 def load(server: Container, *wanted: int) -> Batches:
-    return run(f"{PREFIX}/worker", "resonate.py", "http://127.0.0.1:8001", wanted, server)
+    return run(image_of("worker"), "resonate.py", "http://127.0.0.1:8001", wanted, server)
 
 
 def started(chain: Stack) -> float:

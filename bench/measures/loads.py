@@ -12,6 +12,7 @@ from bench.core.containers import PREFIX, RUN, Container, container, docker, pre
 from bench.core.machine import ROOT
 from bench.core.result import OURS as STACK
 from bench.core.result import Result
+from harness.application import image_of
 
 LOADS = ROOT / "bench" / "load"
 OURS = f"{STACK} (embedded server)"
@@ -68,7 +69,7 @@ def no_official() -> str:
 
 def on_server(image: str, *load: int, port: int = 8001) -> Batches:
     with resonate(image) as server:
-        return run(f"{PREFIX}/worker", "resonate.py", f"http://127.0.0.1:{port}", load, server)
+        return run(image_of("worker"), "resonate.py", f"http://127.0.0.1:{port}", load, server)
 
 
 @contextmanager

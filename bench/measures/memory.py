@@ -3,12 +3,13 @@
 import json
 import time
 
-from bench.core.containers import PREFIX, docker
+from bench.core.containers import docker
 from bench.core.machine import work
 from bench.core.result import OURS, Result
 from bench.core.stacks import stack
-from harness.jobs import accepted, wait_until
-from harness.stack import SERVICES, Stack, found_on_this_machine
+from harness.documents import accepted, wait_until
+from harness.engine import inspect
+from harness.stack import SERVICES, Stack
 
 PICTURES = ["memory"]
 COLUMN, IMAGE, CPU = "memory", "image on disk", "CPU, % of one core"
@@ -39,18 +40,11 @@ def measure() -> Result:
                 break
             before = now
         idling = work(IDLE_SECONDS)
-        found = found_on_this_machine()
-        images = {
-            "gateway": "gateway",
-            "lambda": "lambda-image",
-            "server": "server-embedded",
-            "worker": "worker",
-            "localstack": f"localstack-{found['LOCALSTACK_TARGET']}",
-        }
         for service in SERVICES:
-            row = result.row(f"{service} x {len(running.containers(service))}")
+            containers = running.containers(service)
+            row = result.row(f"{service} x {len(containers)}")
             row.add(COLUMN, now[service])
-            row.add(IMAGE, size(f"{PREFIX}/{images[service]}"))
+            row.add(IMAGE, size(inspect(containers[0])["Image"]))
     idling -= work(IDLE_SECONDS)
     together = sum(now.values())
     result.row(f"{OURS}, together").add(COLUMN, together)

@@ -13,6 +13,7 @@ from bench.core.result import Result
 from bench.core.stacks import stack
 from bench.measures.loads import build_peers, resonate
 from bench.measures.submit import many, submitting
+from harness.application import image_of
 from harness.waiting import wait_for
 
 SECONDS = 8
@@ -34,7 +35,7 @@ PARTS = {
     "the SDK": r"resonate/",
     "the gateway's own code": r"gateway/|shared/",
     "the environment's own code": r"sandbox/",
-    "the function's own code": r"\((lambda_function|jobs|promises|events|states)\.py|contract/",
+    "the function's own code": r"\((lambda_function|callers|jobs|states)\.py|contract/|durable_lambda/",
     "Powertools, pydantic": r"aws_lambda_powertools|pydantic",
     "HTTP": r"aiohttp|http/|httptools|urllib|yarl|multidict|awslambdaric",
     "event loop": r"asyncio|selectors|uvloop",
@@ -83,7 +84,7 @@ def working(server: Container) -> Iterator[Container]:
         *("--volume", f"{LOAD}:/load.py:ro"),
     )
     load = ("/load.py", "http://127.0.0.1:8001", "1000", "64", "1000", "5")
-    with container(f"{PREFIX}/worker", *options, command=load) as worker:
+    with container(image_of("worker"), *options, command=load) as worker:
         yield worker
 
 

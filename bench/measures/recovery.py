@@ -14,7 +14,7 @@ from bench.core.containers import PREFIX, RUN, container
 from bench.core.machine import ROOT
 from bench.core.result import Result, rounds
 from bench.measures.loads import DBOS_SQLITE, OFFICIAL, OURS, build_peers, no_official
-from harness.jobs import accepted, wait_until
+from harness.documents import accepted, wait_until
 from harness.stack import SERVICES, Stack
 from harness.waiting import wait_for
 from harness.world import FILES, open_folder
@@ -60,7 +60,7 @@ def measure() -> Result:
     took = result.row(OURS).median(COLUMN)
     result.aim(f"at most 2.5 s: {took:.2f} s", took <= 2.5)
     result.notes.append(
-        "That a busy worker loses no lease of two seconds: tests/integration/workflow/test_leases.py"
+        "That a busy worker loses no lease of two seconds: tests/integration/worker/test_leases.py"
     )
     return result
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from bench.core.containers import PREFIX, docker
 from bench.core.result import OURS, Result
 from bench.core.s3 import S3, s3
-from harness.stack import found_on_this_machine
+from harness.machine import found_on_this_machine
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3")) * 4
 OBJECTS = int(os.environ.get("BENCH_OBJECTS", "100000"))

@@ -10,7 +10,7 @@ from bench.core.containers import docker
 from bench.core.result import Result
 from bench.core.stacks import stack
 from bench.measures.submit import CLIENTS, many, percentile, submitting
-from harness.jobs import accepted
+from harness.documents import accepted
 from harness.stack import Stack
 from harness.waiting import wait_for
 

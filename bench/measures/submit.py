@@ -16,10 +16,11 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from bench.core.containers import PREFIX, RUN, Container, container, docker
+from bench.core.containers import RUN, Container, container, docker
 from bench.core.machine import ROOT
 from bench.core.result import OURS, Result, Row
 from bench.core.stacks import stack
+from harness.application import image_of
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 #: A round and contender.
@@ -188,7 +189,7 @@ class Unavailable(RuntimeError):
 @contextmanager
 def rie() -> Iterator[Ask]:
     options = ("--init", "--publish", "127.0.0.1:0:8080", "--volume", f"{ECHO}:/var/task/echo.py:ro")
-    with container(f"{PREFIX}/lambda-image", *options, command=RIE) as running:
+    with container(image_of("lambda"), *options, command=RIE) as running:
         port = running.port(8080)
         answers(lambda: invoking(port, "function")(), 30, lambda: running.state()["Running"])
         yield invoking(port, "function")
@@ -206,7 +207,7 @@ def sam() -> Iterator[int]:
         made = Path(folder, "Dockerfile")
         made.write_text(
             # SAM puts its emulator into it, which takes root.
-            f"FROM {PREFIX}/lambda-image\nUSER root\nCOPY echo.py /var/task/\n"
+            f"FROM {image_of('lambda')}\nUSER root\nCOPY echo.py /var/task/\n"
             'ENTRYPOINT ["python", "-m", "awslambdaric"]\n'
             'CMD ["echo.handler"]\n'
         )

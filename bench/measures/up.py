@@ -13,7 +13,7 @@ from bench.core.result import Result, rounds
 from bench.measures.loads import until_healthy
 from bench.measures.submit import invoking, sam
 from harness.clone import Clone
-from harness.stack import found_on_this_machine
+from harness.machine import found_on_this_machine
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 SECONDS = "seconds"
@@ -21,7 +21,7 @@ PICTURES = [SECONDS]
 COLD, WARM = "make up, cold", "make up, warm (after make down)"
 FUNCTION, STEP = "make up, the function edited", "make up, a step edited"
 PEER = "LocalStack and SAM, warm"
-EDITED = {FUNCTION: "images/lambda/jobs.py", STEP: "images/worker/steps/store_results.py"}
+EDITED = {FUNCTION: "apps/documents/api/jobs.py", STEP: "apps/documents/steps/store_results.py"}
 AIMS = {COLD: 180, WARM: 10, FUNCTION: 15, STEP: 15}
 #: The longest a cold start may take before it counts as failed.
 MOST = 1200
@@ -81,7 +81,7 @@ def chill(clone: Clone) -> None:
 
     The folders that downloads are kept in get other names, and each stage begins with something that is new.
     """
-    for file in [*clone.folder.glob("images/*/Dockerfile"), *clone.folder.glob("*/Dockerfile")]:
+    for file in [*clone.folder.glob("images/*/*Dockerfile"), *clone.folder.glob("*/Dockerfile")]:
         text = re.sub(r"\bid=(pip|uv)\b", rf"id=\1-{RUN}", file.read_text(encoding="utf-8"))
         text = re.sub(r"^(FROM .+)$", rf"\1\nENV BENCH={RUN}", text, flags=re.MULTILINE)
         file.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the clients were told about each job, and whether it was kept."""
+"""Keeps account of what clients were told about each job, and checks that it was kept."""
 
 import json
 import threading
@@ -10,20 +10,19 @@ from typing import Any
 
 import httpx
 
-from harness.jobs import OVER, job
+from harness.documents import OVER, STEPS, job
 from harness.stack import Stack
 from harness.waiting import wait_for
 from harness.world import World
 
 #: How a request may be refused: what API Gateway and Lambda answer when something behind them is not well.
 REFUSALS = {429, 500, 502, 503, 504}
-#: Seconds a client waits for an answer: longer than the HTTP API takes for its own 503 (30).
+#: Seconds that a client waits for an answer: longer than the HTTP API waits before its own 503 (30).
 PATIENCE = 45
-STEPS = ["download_document", "extract_text", "analyze_document", "store_results", "notify_requester"]
 
 
 class Account:
-    """The book of one run. Safe for many threads; `errors` must be empty at its end."""
+    """The account of one run. Safe for many threads; `errors` must be empty at its end."""
 
     def __init__(self, stack: Stack, world: World | None = None) -> None:
         self.stack = stack
@@ -35,7 +34,7 @@ class Account:
         self.accepted: dict[str, float] = {}
         #: Refusals by status, or "no answer".
         self.refusals: Counter[str] = Counter()
-        #: Spans of time in which a request was under way, by kind: what a fault met.
+        #: When requests of each kind were under way, to see which of them a fault hit.
         self.under_way: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self.status_answers: list[float] = []
         self.errors: list[str] = []
@@ -44,7 +43,7 @@ class Account:
     # ------------------------------------------------------------ asking
 
     def submit(self, **fields: Any) -> str:
-        """Send a new job once; its id. Whether it was accepted stands in `accepted`."""
+        """Send a new job once; its id. `accepted` says whether it was accepted."""
         body = job(**fields)
         with self._lock:
             self.bodies[body["jobId"]] = body
@@ -86,7 +85,7 @@ class Account:
         return body
 
     def approve(self, job_id: str, seconds: float) -> None:
-        """Approve, again and again until that is answered."""
+        """Send an approval again and again until it is answered."""
 
         def probe() -> bool:
             verdict = {"approved": True, "approver": "a.person"}

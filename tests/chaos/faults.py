@@ -1,10 +1,10 @@
-"""What can happen to a service, as the container engine can make it happen. Each fault strikes, and is mended."""
+"""Faults of a service that the container engine can cause. Each has a beginning (`strike`) and an end (`mend`)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from harness.stack import cut_off, docker, join
+from harness.engine import cut_off, docker, join
 
 #: How often a service in a restart loop dies before it may stay.
 LOOPS = 5

@@ -10,9 +10,9 @@ import os
 import pytest
 
 from harness.backlog import Server, Wave, loops, working
+from harness.engine import docker
 from harness.fixtures import MakeStack
 from harness.report import SHORT
-from harness.stack import docker
 from harness.waiting import wait_for
 
 JOBS = int(os.environ.get("BACKLOG_JOBS", "300" if SHORT else "10000"))

@@ -19,10 +19,11 @@ import pytest
 from chaos.account import Account
 from chaos.faketime import library, set_clock
 from harness.clone import Clone
+from harness.documents import accepted, job, status, step, submit, wait_until
+from harness.engine import docker, inspect
 from harness.fixtures import MakeClone, MakeStack
-from harness.jobs import accepted, job, status, step, submit, wait_until
 from harness.report import SHORT
-from harness.stack import Stack, docker, inspect
+from harness.stack import Stack
 from harness.waiting import wait_for
 from harness.world import FILES, World, open_folder
 

@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
-from chaos.account import STEPS, Account, last_end
+from chaos.account import Account, last_end
 from chaos.faults import FAULTS, Fault
+from harness.documents import STEPS
 from harness.fixtures import MakeStack
 from harness.report import SHORT, circumstances, keep, write
 from harness.stack import SERVICES, Stack

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from chaos.account import Account
+from harness.documents import job, wait_until
 from harness.fixtures import MakeStack, needs_official_server
-from harness.jobs import job, wait_until
-from harness.stack import ROOT, Stack, found_on_this_machine
+from harness.machine import ROOT, found_on_this_machine
+from harness.stack import Stack
 from harness.waiting import wait_for
 from harness.world import FILES, World, open_folder
 

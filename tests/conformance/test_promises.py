@@ -1,6 +1,7 @@
 """`promise.*`."""
 
 import pytest
+
 from conftest import HOUR, Server, now
 
 

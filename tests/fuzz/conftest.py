@@ -1,5 +1,3 @@
-"""One copy of the stack for all that is damaged."""
+"""One copy of the stack for everything that is damaged."""
 
-from integration.conftest import make_stack, pytest_runtest_makereport, stack
-
-__all__ = ["make_stack", "pytest_runtest_makereport", "stack"]
+from harness.fixtures import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""Reads damaged documents with the worker's own parsers. Runs inside the worker's image, without a network.
+"""Reads damaged documents with the parsers of apps/documents. Runs in its worker's image, without a network.
 
 Usage: python parsers.py FOLDER COUNT SEED     FOLDER: the documents to damage; writes one JSON object to stdout
 
@@ -20,10 +20,10 @@ from typing import Any
 from damage import damage
 
 from contract import FAULTS
-from isolation import run_limited
+from durable_lambda.worker.isolation import run_limited
+from durable_lambda.worker.trouble import Permanent, Transient
 from reading.fault import Unreadable
 from reading.sniff import sniff
-from trouble import Permanent, Transient
 
 SECONDS, MEMORY_MB = 20, 512
 PARALLEL = os.cpu_count() or 1

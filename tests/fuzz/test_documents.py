@@ -12,8 +12,11 @@ from collections.abc import Callable
 import pytest
 
 from fuzz.table import record
-from harness.jobs import accepted, wait_until
-from harness.stack import ROOT, Stack, docker, image, inspect
+from harness.application import image_of
+from harness.documents import accepted, wait_until
+from harness.engine import docker, inspect
+from harness.machine import ROOT
+from harness.stack import Stack
 
 COUNT = int(os.environ.get("FUZZ_DOCUMENTS", "80"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
@@ -21,10 +24,17 @@ SEED = int(os.environ.get("FUZZ_SEED", "1"))
 
 @pytest.mark.timeout(7200)
 def test_a_damaged_document_is_text_or_a_documented_code() -> None:
-    tests, samples = ROOT / "tests" / "fuzz", ROOT / "localstack" / "samples"
+    tests, samples = ROOT / "tests" / "fuzz", ROOT / "apps/documents/samples/documents"
     closed = ["--network=none", "--read-only", "--tmpfs=/tmp:size=1g", "--cap-drop=ALL"]
     mounted = [f"--volume={tests}:/fuzz:ro", f"--volume={samples}:/samples:ro", "--env=PYTHONPATH=/app:/fuzz"]
-    reader = ["--entrypoint=python", image("worker"), "/fuzz/parsers.py", "/samples", str(COUNT), str(SEED)]
+    reader = [
+        "--entrypoint=python",
+        image_of("worker"),
+        "/fuzz/parsers.py",
+        "/samples",
+        str(COUNT),
+        str(SEED),
+    ]
     done = subprocess.run(
         ["docker", "run", "--rm", *closed, *mounted, *reader], capture_output=True, text=True, check=False
     )

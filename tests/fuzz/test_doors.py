@@ -8,8 +8,9 @@ import pytest
 
 from fuzz.table import record
 from fuzz.wire import Report, Request, fuzz, request, send
-from harness.jobs import accepted, wait_until
-from harness.stack import SERVICES, Stack, inspect
+from harness.documents import accepted, wait_until
+from harness.engine import inspect
+from harness.stack import SERVICES, Stack
 
 COUNT = int(os.environ.get("FUZZ_INPUTS", "400"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from fuzz.damage import damage, damage_json
-from harness.stack import ROOT
+from harness.machine import ROOT
 
 #: Longer than the slowest answer the doors allow themselves (30 s for a body that does not come).
 PATIENCE_SECONDS = 45.0

@@ -1,7 +1,7 @@
-"""Many jobs that wait at once on a Resonate server, and workers that take them up: the worker's own client, its offers and
-its leases, with steps that do nothing (`bench/load/backlog.py`).
+"""Many jobs that wait at once on a Resonate server, and workers that take them: the library's own client, offers and
+leases, with steps that do nothing (`bench/load/backlog.py`).
 
-The server is a container; the workers share its network.
+The server is a container, and the workers share its network.
 """
 
 import json
@@ -13,7 +13,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from harness.stack import ROOT, docker, image
+from harness.application import image_of
+from harness.engine import docker
+from harness.machine import ROOT, prepared_machine
 from harness.waiting import wait_for
 
 SCRIPT = ROOT / "bench" / "load" / "backlog.py"
@@ -25,13 +27,13 @@ Worker = subprocess.Popen[str]
 
 @dataclass(frozen=True)
 class Server:
-    """The container that the server runs in, and where its metrics are on this machine."""
+    """The server's container, and the address of its metrics on this machine."""
 
     container: str
     metrics_url: str
 
     def counted(self, kind: str, status: int) -> int:
-        """How many requests of that kind (empty: any) it has answered with that status."""
+        """How many requests of that kind (empty: of any) were answered with that status."""
         with urllib.request.urlopen(f"{self.metrics_url}/metrics", timeout=60) as answer:
             said = answer.read().decode()
         pattern = r'^resonate_request_total\{kind="([^"]*)",status="(\d+)"\} (\d+)'
@@ -40,19 +42,19 @@ class Server:
 
 
 class Wave:
-    """Jobs that wait in a group of their own, until `run`."""
+    """Jobs that wait in a group of their own, until `begin`."""
 
     def __init__(self, server: Server, jobs: int) -> None:
         self._server = server
         self._jobs = jobs
         self._group = f"wave{next(_numbers)}"
         self._done_before = self._refused_before = 0
-        #: Steps that ran more often than once, and requests that were refused (409); known once it has run.
+        #: How many steps ran more than once, and how many requests were refused (409). Known after `end`.
         self.twice = self.refused = 0
         docker(*_command(server, "fill", str(jobs), self._group))
 
     def begin(self, team: list[Worker]) -> None:
-        """Lets the workers at it."""
+        """Let the workers take the jobs."""
         self._done_before = self._server.counted("task.fulfill", 200)
         self._refused_before = self._server.counted("", 409)
         for worker in team:
@@ -79,7 +81,7 @@ class Wave:
 
 @contextmanager
 def working(server: Server, workers: int, name: str) -> Iterator[list[Worker]]:
-    """So many workers, in containers called `name` and a number; they wait to be told a wave."""
+    """So many workers, in containers called `name` and a number. They wait until a wave begins."""
     team = []
     with ExitStack() as life:
         for number in range(workers):
@@ -98,7 +100,7 @@ def working(server: Server, workers: int, name: str) -> Iterator[list[Worker]]:
 
 @contextmanager
 def loops(number: int, name: str) -> Iterator[None]:
-    """So many processes that use a processor each, as far as they get one."""
+    """So many processes, each of which keeps a processor busy."""
     if not number:
         yield
         return
@@ -106,7 +108,7 @@ def loops(number: int, name: str) -> Iterator[None]:
     try:
         docker(
             "run", "--detach", "--init", "--name", name, "--network", "none", "--entrypoint", "bash",
-            image("worker"), "-c", burn,
+            prepared_machine()["PYTHON_IMAGE"], "-c", burn,
         )  # fmt: skip
         yield
     finally:
@@ -115,7 +117,7 @@ def loops(number: int, name: str) -> Iterator[None]:
 
 @contextmanager
 def paused(number: int, name: str) -> Iterator[None]:
-    """The `loops` of that number and name stand still meanwhile."""
+    """Pauses the `loops` of that number and name."""
     if number:
         docker("pause", name)
     yield
@@ -126,7 +128,7 @@ def paused(number: int, name: str) -> Iterator[None]:
 def _command(server: Server, *words: str) -> list[str]:
     return [
         "run", "--rm", "--interactive", "--init", "--network", f"container:{server.container}",
-        "--volume", f"{SCRIPT}:/load.py:ro", "--entrypoint", "python", image("worker"),
+        "--volume", f"{SCRIPT}:/load.py:ro", "--env", "PYTHONPATH=/app", "--entrypoint", "python", image_of("worker"),
         "/load.py", "http://127.0.0.1:8001", *words,
     ]  # fmt: skip
 

@@ -1,12 +1,12 @@
 """The server's time, moved by a test: `debug.tick` of a server in debug mode (`Stack(debug=True)`).
 
-What moves: everything the server does because a time has come. Promises whose deadline has passed end, pauses with
-them, leases end, tasks are offered again, schedules fire: all that is due until then.
+What moves: everything that the server does because a time has come. Promises with a deadline until then time out, pauses
+end, leases end, tasks are offered again, schedules fire.
 
-What does not: the clocks of the containers, the server's among them. A request happens at the machine's time, so the
-times on promises are the machine's; a promise made after a move has its deadline counted from the machine's now; the
-worker counts the seconds of a try (a download's limit, a model's) by its own clock. What a test can show with it is
-that nothing on the server ends a job early, and that what waits goes on when its time comes.
+What does not move: the containers' clocks, the server's included. A request happens at the machine's time, so the times on
+promises are the machine's. A promise that is created after a move has its deadline counted from the machine's now. The
+worker measures a try (the limit of a download, of a model's answer) by its own clock. A test can show with it that nothing
+on the server ends a job early, and that a job goes on when its time comes.
 
 Protocol: https://github.com/resonatehq/resonate, v0.9.8, `server.rs`, `op_debug_tick`.
 """
@@ -26,13 +26,13 @@ class ServerClock:
         answer = stack.resonate("debug.snap")
         if answer["head"]["status"] != 200:
             raise RuntimeError(f"the server is not in debug mode; start it with Stack(debug=True): {answer}")
-        #: What has been made to pass, one after the other.
+        #: The sum of all moves.
         self.passed = timedelta()
 
     def advance(self, by: timedelta) -> None:
-        """Have everything happen that is due between now and then; each move begins at the machine's now.
+        """Let everything happen that is due between now and then. Each move begins at the machine's now.
 
-        Waits until no worker holds a lease: a move would end those as well, which is another test.
+        Waits first until no worker holds a lease, because a move would end leases as well.
         """
         wait_for(lambda: not held(self._stack), "every worker to have given back what it held")
         then = int((time.time() + by.total_seconds()) * 1000)
@@ -42,6 +42,6 @@ class ServerClock:
 
 
 def held(stack: Stack) -> list[str]:
-    """The tasks that some worker has a lease on."""
+    """The ids of the tasks that a worker has a lease on."""
     tasks = stack.resonate("debug.snap")["data"]["tasks"]
     return [task["id"] for task in tasks if task["state"] == "acquired"]

@@ -4,20 +4,33 @@ import os
 import secrets
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from harness.stack import PORTS, ROOT, docker, project_prefix
+import httpx
+
+from harness.engine import docker
+from harness.machine import ROOT, project_prefix
+from harness.stack import PORTS
 
 #: What the make around us was given is not for the one in the clone.
-OUTER = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "T", "D", "B", "S", "F", "RESONATE_SERVER"}
+OUTER = {
+    *("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "T", "D", "B", "S", "F", "APP"),
+    *("RESONATE_SERVER", "STACK_IMAGES", "LAMBDA_FROM"),
+}
+
+#: The longest that a verb may take: images that are built for the first time, on a busy machine.
+LONGEST_SECONDS = 600
 
 
 class Clone:
-    """A clone of this repository with a stack of its own name on any free ports."""
+    """A clone of this repository with a project name, images and ports of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, project: str | None = None) -> None:
         self.folder = folder
-        self.project = f"{project_prefix()}-itest-{secrets.token_hex(4)}"
+        self.project = project or f"{project_prefix()}-itest-{secrets.token_hex(4)}"
         self.settings = dict.fromkeys(PORTS, "0") | {"COMPOSE_PROJECT_NAME": self.project}
 
     def fill(self) -> None:
@@ -37,6 +50,7 @@ class Clone:
         return self.run("make", *arguments, **settings)
 
     def run(self, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the clone; what it says on standard error is in `stdout` as well."""
         return subprocess.run(
             command,
             cwd=self.folder,
@@ -46,7 +60,7 @@ class Clone:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=280,
+            timeout=LONGEST_SECONDS,
         )
 
     def begin(self, *command: str, **settings: str) -> subprocess.Popen[bytes]:
@@ -65,8 +79,64 @@ class Clone:
         outer = {name: value for name, value in os.environ.items() if name not in OUTER}
         return outer | self.settings | settings
 
+    def address(self, service: str, port: int) -> str:
+        """Where a port of the running stack is on this machine. Raises LookupError where it does not run."""
+        found = docker(
+            "ps", "--quiet", *self._label(), "--filter", f"label=com.docker.compose.service={service}"
+        ).split()
+        if not found:
+            raise LookupError(f"{service} of {self.project} does not run")
+        return docker("port", found[0], str(port)).splitlines()[0].strip()
+
+    def api(self) -> httpx.Client:
+        """A client of the running stack's HTTP API."""
+        return httpx.Client(base_url=f"http://{self.address('gateway', 8080)}", timeout=35)
+
+    def invoke(self, event: object) -> httpx.Response:
+        """Invoke the function through the Lambda API, as `curl` does it."""
+        address = self.address("gateway", 9000)
+        return httpx.post(
+            f"http://{address}/2015-03-31/functions/function/invocations", json=event, timeout=60
+        )
+
+    def resonate(self, kind: str, **data: object) -> dict[str, Any]:
+        """One request to the running stack's Resonate server over its wire; its whole answer. For AUTH=off."""
+        head = {"corrId": secrets.token_hex(4), "version": "2026-04-01"}
+        body = {"kind": kind, "head": head, "data": data}
+        answer: dict[str, Any] = httpx.post(
+            f"http://{self.address('server', 8001)}", json=body, timeout=10
+        ).json()
+        return answer
+
+    def containers(self, service: str | None = None) -> list[str]:
+        """Ids of the containers of all services or one, stopped ones included."""
+        chosen = ("--filter", f"label=com.docker.compose.service={service}") if service else ()
+        return docker("ps", "--all", "--quiet", "--no-trunc", *self._label(), *chosen).split()
+
+    def _label(self) -> tuple[str, str]:
+        return "--filter", f"label=com.docker.compose.project={self.project}"
+
     def leftovers(self) -> str:
+        """Containers and volumes of the clone's stack; empty when there are none."""
         name = f"name={self.project}"
         return docker("ps", "--all", "--quiet", "--filter", name) + docker(
             "volume", "ls", "--quiet", "--filter", name
         )
+
+    def remove(self) -> None:
+        """Take its stack down with its volumes, and remove the images whose names begin with the project's."""
+        self.make("reset")
+        images = docker("images", "--format", "{{.Repository}}:{{.Tag}}", f"{self.project}*/*").split()
+        if images:
+            subprocess.run(["docker", "image", "rm", "--force", *images], capture_output=True, check=False)
+
+
+@contextmanager
+def cloned(folder: Path, project: str | None = None) -> Iterator[Clone]:
+    """A filled clone in a new folder; its stack is gone at the end. `project`: under the name of another clone."""
+    clone = Clone(folder, project)
+    clone.fill()
+    try:
+        yield clone
+    finally:
+        clone.remove()

@@ -1,31 +1,40 @@
-"""pytest's side of the harness: copies of the stack for a test or a module, and the logs when one fails.
+"""pytest's side of the harness: copies of the stack for a test, a module or a session, and their logs when a test fails.
 
-A tier's conftest.py imports what it uses from here.
+The conftest.py of a folder of integration tests takes all of it by one line, an application's as well as ours:
+
+    from harness.fixtures import *  # noqa: F403
 """
 
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.clone import Clone
-from harness.stack import PORTS, Stack, found_on_this_machine, project_prefix
+from harness.application import application_of
+from harness.clone import Clone, cloned
+from harness.machine import official_server, project_prefix
+from harness.stack import PORTS, Stack
+
+__all__ = [
+    "application", "make_clone", "make_module_stack", "make_stack", "pytest_runtest_makereport", "session_stacks", "stack",
+]  # fmt: skip
 
 MakeStack = Callable[..., Stack]
 MakeClone = Callable[[], Clone]
 
 # Settings of the person's shell are for their own stack, not for the tests' copies.
-for _name in (*PORTS, "COMPOSE_PROJECT_NAME", "LAMBDA_CONCURRENCY", "WORKER_REPLICAS", "ANALYZER_MODEL",
+for _name in (*PORTS, "COMPOSE_PROJECT_NAME", "LAMBDA_CONCURRENCY", "WORKER_REPLICAS", "ANALYZER_MODEL", "APP",
               "RESONATE_STORE", "COMPOSE_PROFILES", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "PUSH_TO"):  # fmt: skip
     os.environ.pop(_name, None)
 
 #: For what only the official server can do. PostgreSQL is one of these.
 needs_official_server = pytest.mark.skipif(
-    found_on_this_machine().get("RESONATE_TARGET") != "official",
+    not official_server(),
     reason="the official Resonate server is not at hand here: RESONATE_SERVER=official RESONATE_IMAGE=… make itest",
 )
 
@@ -40,41 +49,60 @@ def begin(life: ExitStack, **options: Any) -> Stack:
     return stack
 
 
-@pytest.fixture
-def make_stack() -> Iterator[MakeStack]:
-    """Starts a further copy, gone after the test: make_stack(env={…}, files=[…], services=[…])."""
+@pytest.fixture(scope="module")
+def application(request: pytest.FixtureRequest) -> str:
+    """The application that a module's copies of the stack run: the one whose tests these are (`application_of`)."""
+    return application_of(request.path)
+
+
+@pytest.fixture(scope="session")
+def session_stacks() -> Iterator[Callable[[str], Stack]]:
+    """The copy for an application that the whole session shares; it starts when it is first asked for."""
     with ExitStack() as life:
-        yield lambda **options: begin(life, **options)
+        started: dict[str, Stack] = {}
+
+        def copy(app: str) -> Stack:
+            if app not in started:
+                # A machine that runs tests is busy: requests may wait longer for an environment than a client would.
+                started[app] = begin(life, app=app, env={"LAMBDA_BURST_SECONDS": "20"})
+            return started[app]
+
+        yield copy
 
 
 @pytest.fixture(scope="module")
-def make_module_stack() -> Iterator[MakeStack]:
+def stack(session_stacks: Callable[[str], Stack], application: str) -> Stack:
+    """The copy of the stack that tests share. A test that breaks a service mends it before it ends."""
+    return session_stacks(application)
+
+
+@pytest.fixture
+def make_stack(application: str) -> Iterator[MakeStack]:
+    """Starts a further copy, gone after the test: make_stack(env={…}, files=[…], services=[…], app=…)."""
+    with ExitStack() as life:
+        yield lambda **options: begin(life, **{"app": application, **options})
+
+
+@pytest.fixture(scope="module")
+def make_module_stack(application: str) -> Iterator[MakeStack]:
     """As `make_stack`, for all tests of a module."""
     with ExitStack() as life:
-        yield lambda **options: begin(life, **options)
+        yield lambda **options: begin(life, **{"app": application, **options})
 
 
 @pytest.fixture
 def make_clone(tmp_path: Path) -> Iterator[MakeClone]:
-    """Makes a clone of its own stack's name; its stack is gone after the test."""
-    made: list[Clone] = []
-
-    def make() -> Clone:
-        clone = Clone(tmp_path / f"clone-{len(made) + 1}")
-        made.append(clone)
-        clone.fill()
-        return clone
-
-    yield make
-    for clone in made:
-        clone.make("reset")
+    """Makes a clone of the repository with a project name of its own; its stack is gone after the test."""
+    numbers = count(1)
+    with ExitStack() as life:
+        yield lambda: life.enter_context(cloned(tmp_path / f"clone-{next(numbers)}"))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Adds what the services said while a test ran to its report, when it failed."""
     report = yield
     if report.failed and call.when in ("setup", "call"):
-        # Only what was said while this test ran.
         since = time.time() - call.duration - 1
         for running in _running:
             report.sections.append(

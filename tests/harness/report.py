@@ -1,4 +1,4 @@
-"""docs/chaos.md: each test of the whole form writes its section, with what it takes to run it again."""
+"""docs/chaos.md: each test that runs in full writes its section, with the command that runs it again."""
 
 import json
 import os
@@ -8,12 +8,12 @@ import subprocess
 import time
 from typing import Any
 
-from harness.stack import ROOT
+from harness.machine import ROOT
 
 PAGE = ROOT / "docs" / "chaos.md"
-#: What the whole form leaves between its runs: a matrix may be run in parts.
+#: What full runs keep between them: a matrix may be run in parts.
 STATE = ROOT / ".state" / "chaos"
-#: make itest runs a sample; make chaos, make soak and make fuzz run the whole and write it down.
+#: make itest runs a sample. make chaos, make soak and make fuzz run everything and write the results down.
 SHORT = os.environ.get("CHAOS", "short") != "whole"
 
 
@@ -29,7 +29,7 @@ def circumstances(command: str, seed: int) -> str:
 
 
 def write(section: str, text: str) -> None:
-    """Replace a section of the page, found by its marks."""
+    """Replace a section of the page, which is found by its marks."""
     begin, end = f"<!-- {section} -->", f"<!-- end of {section} -->"
     page = PAGE.read_text(encoding="utf-8")
     pattern = re.compile(f"{re.escape(begin)}\n.*?{re.escape(end)}", re.DOTALL)
@@ -39,7 +39,7 @@ def write(section: str, text: str) -> None:
 
 
 def keep(table: str, name: str, row: Any) -> dict[str, Any]:
-    """Put a row beside those of earlier runs, or in its own one's place; all there are."""
+    """Add a row to those of earlier runs, or replace the one of this name; returns all rows."""
     STATE.mkdir(parents=True, exist_ok=True)
     file = STATE / f"{table}.json"
     rows: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}

@@ -1,8 +1,6 @@
 """A copy of the stack for tests: own compose project, own free ports, own volumes."""
 
-import configparser
 import json
-import os
 import secrets
 import socket
 import subprocess
@@ -17,7 +15,9 @@ import httpx
 from botocore.config import Config
 from testcontainers.compose import DockerCompose
 
-ROOT = Path(__file__).resolve().parents[2]
+from harness import application
+from harness.engine import Networks, cut_off, docker, inspect, join
+from harness.machine import ROOT, access_key, image_prefix, prepared_machine, secret
 
 #: The stack's ports: variable, service, port in the container.
 PORTS = {
@@ -27,11 +27,6 @@ PORTS = {
     "RESONATE_METRICS_PORT": ("server", 9090),
     "S3_PORT": ("localstack", 4566),
 }
-#: The artefact that a whole run is on (LAMBDA_FROM=zip make itest). In the environment it would go before what a test
-#: chooses for one copy, so it leaves it.
-LAMBDA_FROM = os.environ.pop("LAMBDA_FROM", "image")
-#: What a container's networks look like to `docker inspect`.
-Networks = dict[str, dict[str, Any]]
 #: Services a user's jobs run through, in the order a request meets them.
 SERVICES = ("gateway", "lambda", "server", "worker", "localstack")
 
@@ -60,7 +55,7 @@ class Compose(DockerCompose):
             wait=True,
         )
 
-    @cached_property
+    @property
     def compose_command_property(self) -> list[str]:
         command: list[str] = list(DockerCompose.compose_command_property.func(self))  # type: ignore[attr-defined]
         return [*command[:2], "--project-name", self._project, *command[2:]]
@@ -69,9 +64,9 @@ class Compose(DockerCompose):
 class Stack:
     """One running copy of the stack.
 
-    `env` overrides settings of .env.example; `files` are compose files laid over compose.yaml (paths from
-    the repository's root); `services` starts only some (and what they depend on); `debug` has the server in debug
-    mode, for harness/clock.py.
+    `env` overrides settings of .env.example. `app` is the folder of the application that it runs. `files` are compose
+    files laid over the stack's and the application's (paths from the repository's root, or absolute). `services` starts
+    only some, and what they depend on. `debug` has the server in debug mode, for harness/clock.py.
     """
 
     def __init__(
@@ -81,21 +76,30 @@ class Stack:
         files: Sequence[str] = (),
         services: Sequence[str] = (),
         debug: bool = False,
+        app: str = application.DEFAULT,
     ) -> None:
+        self._machine = prepared_machine()
         if debug:
             files = [*files, "tests/harness/debug.yaml"]
         self.project = f"{project_prefix}-itest-{secrets.token_hex(4)}"
         ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.settings = {name: str(port) for name, port in ports.items()}
         # As often as can be: tests wait for a service to be healthy again.
-        self.settings |= {"LAMBDA_FROM": LAMBDA_FROM, "HEALTH_CHECKS": "always"} | dict(env or {})
-        self.settings["COMPOSE_PROJECT_NAME"] = self.project
+        self.settings |= {
+            "LAMBDA_FROM": application.LAMBDA_FROM,
+            "HEALTH_CHECKS": "always",
+            "STACK_IMAGES": image_prefix(),
+        }
+        self.settings |= dict(env or {}) | {"COMPOSE_PROJECT_NAME": self.project}
+        #: The folder of the application that it runs.
+        self.app = app
+        own_files = ["compose.yaml", application.compose_file(app, self.settings["LAMBDA_FROM"])]
         if self.settings.get("AUTH") == "on":
             self.settings["RESONATE_AUTH__PUBLICKEY"] = "/run/secrets/resonate_public_key"
         self._folder = tempfile.TemporaryDirectory(prefix=self.project)
         own = Path(self._folder.name) / "settings.env"
         self.set()
-        self._compose = Compose(self.project, ["compose.yaml", *files], [str(own)], services)
+        self._compose = Compose(self.project, [*own_files, *files], [str(own)], services)
         #: Containers that are cut off, and the networks they were on.
         self._cut: dict[str, Networks] = {}
         self.api_url = f"http://127.0.0.1:{self.settings['API_PORT']}"
@@ -122,7 +126,7 @@ class Stack:
         self.remove()
 
     def remove(self) -> None:
-        """Take it down with its volumes, whatever state it is in; again is nothing."""
+        """Take it down with its volumes, whatever state it is in. Calling it twice does no harm."""
         if not Path(self._folder.name).exists():
             return
         # A paused container can neither be stopped nor removed.
@@ -134,8 +138,19 @@ class Stack:
         """Change settings; what is started from now on has them."""
         self.settings |= settings
         own = Path(self._folder.name) / "settings.env"
-        settings = found_on_this_machine() | self.settings
+        settings = self._machine | self.settings
         own.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+
+    def add_file(self, file: str) -> None:
+        """Lay one more compose file over the others; what is started from now on goes by it."""
+        files = self._compose.compose_file_name
+        assert isinstance(files, list)
+        self._compose.compose_file_name = [*files, file]
+
+    def configuration(self) -> dict[str, Any]:
+        """The whole configuration that Compose makes of the files and settings."""
+        found: dict[str, Any] = json.loads(self.compose("config", "--format", "json"))
+        return found
 
     def compose(self, *arguments: str, check: bool = True, stdin: str | None = None) -> str:
         """Run `docker compose ARGUMENT…` on this copy; its standard output."""
@@ -248,6 +263,12 @@ class Stack:
         """boto3's client of the Lambda API."""
         return client("lambda", self.lambda_url, *self.access_key)
 
+    def read(self, uri: str) -> bytes:
+        """The bytes of s3://bucket/key."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        body: bytes = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return body
+
     def resonate(self, kind: str, **data: object) -> dict[str, Any]:
         """One request to the Resonate server over its wire, version 2026-04-01; its whole answer."""
         head = {"corrId": secrets.token_hex(4), "version": "2026-04-01"}
@@ -275,66 +296,3 @@ def client(name: str, url: str, key_id: str, key: str, region: str = "us-east-1"
             s3={"addressing_style": "path"},
         ),
     )
-
-
-def docker(*arguments: str) -> str:
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"docker {' '.join(arguments)}: {done.stderr.strip()}")
-    return done.stdout
-
-
-def inspect(container: str) -> dict[str, Any]:
-    found: list[dict[str, Any]] = json.loads(docker("inspect", container))
-    return found[0]
-
-
-def cut_off(container: str) -> Networks:
-    """Disconnect a container from every network; what `join` needs to undo it."""
-    networks: Networks = inspect(container)["NetworkSettings"]["Networks"]
-    for name in networks:
-        docker("network", "disconnect", name, container)
-    return networks
-
-
-def join(container: str, networks: Networks) -> None:
-    """Connect a container to the networks it was cut off from, under the names it had there."""
-    for name, settings in networks.items():
-        names = [part for alias in settings["Aliases"] or () for part in ("--alias", alias)]
-        docker("network", "connect", *names, name, container)
-
-
-def found_on_this_machine() -> dict[str, str]:
-    """What `make itest` found out and wrote into .env; a person's own settings there are not for the tests."""
-    lines = (ROOT / ".env").read_text().splitlines()
-    settings, found = {}, False
-    for line in lines:
-        if line.startswith("# --- "):
-            found = line.startswith("# --- found on this machine")
-        name, _, value = line.partition("=")
-        if (found and name not in ("AUTH", "RESONATE_AUTH__PUBLICKEY")) or name == "STACK_IMAGES":
-            settings[name] = value
-    return {name: value for name, value in settings.items() if not name.startswith("#")}
-
-
-def image(name: str) -> str:
-    """The stack's image of that name, under the prefix that `make itest` builds with."""
-    prefix = found_on_this_machine().get("STACK_IMAGES") or os.environ.get("STACK_IMAGES", "durable-lambda")
-    return f"{prefix}/{name}"
-
-
-def secret(name: str) -> str:
-    """A secret that `make up` and `make itest` make."""
-    return (ROOT / "secrets" / "own" / name).read_text().strip()
-
-
-def access_key(owner: str) -> tuple[str, str]:
-    """The AWS access key of `operator`, `worker` or `function`: id and secret."""
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.read_string(secret(f"aws_credentials_{owner}"))
-    return parser["default"]["aws_access_key_id"], parser["default"]["aws_secret_access_key"]
-
-
-def project_prefix() -> str:
-    """The name all copies of this clone's stack begin with: bin/itest-sweep removes by it."""
-    return os.environ.get("ITEST_PROJECT", "durable-lambda")

@@ -1,4 +1,7 @@
-"""A copy of the stack beside a world that misbehaves on order, and workers that die or stand still on order."""
+"""The client of a world that misbehaves on order, beside a stack whose worker dies or stands still on order.
+
+The world is a container: outside_world/compose.yaml adds it, misbehaving_servers.py is what it runs.
+"""
 
 import json
 from pathlib import Path
@@ -9,11 +12,11 @@ import httpx
 from harness.stack import Stack
 
 #: Compose files laid over compose.yaml: the world, and a worker that may go there and reads CRASH_FOLDER.
-FILES = ["tests/integration/workflow/compose.yaml"]
+FILES = ["tests/harness/outside_world/compose.yaml"]
 
 
 class World:
-    """The outside: webhooks' receivers, documents, a model's endpoint (see world.py)."""
+    """The outside: webhooks' receivers, documents, a model's endpoint."""
 
     #: Where the worker finds it; by https, with a certificate that it trusts, and with one that it does not
     #: (both only where TLS_FOLDER is set).

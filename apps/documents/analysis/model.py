@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import openai
-from durable_lambda.worker import Permanent, Transient
 from pydantic import ValidationError
 from pydantic_ai import Agent, UsageLimits, exceptions
 from pydantic_ai.models import Model, infer_model
@@ -23,6 +22,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.usage import RunUsage
 
 from analysis.results import RESULTS, Analysis
+from durable_lambda.worker import Permanent, Transient
 from settings import Settings
 
 #: Gives a part's kept result, or None; and keeps one.

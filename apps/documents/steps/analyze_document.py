@@ -9,10 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from durable_lambda.worker import run_limited
-
 from analysis.results import RESULTS
 from contract import FAULTS, Job, split_s3
+from durable_lambda.worker import run_limited
 from steps.keys import part_key
 from tools import Tools
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from durable_lambda.worker import FOREVER
-from durable_lambda.worker.durable import log_begin, log_step, refused
 from resonate.context import Context
 
 from contract import Job
+from durable_lambda.worker import FOREVER
+from durable_lambda.worker.durable import log_begin, log_step, refused
 from tools import Tools
 
 

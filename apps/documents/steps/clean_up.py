@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from durable_lambda.ids import root_id
 from resonate.types import Value
 
 from contract import Job
+from durable_lambda.ids import root_id
 from steps.keys import report_key, result_key, work_prefix
 from tools import Tools
 

@@ -9,10 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from contract import Job, NotASourceError, split_s3
 from durable_lambda.worker import Permanent
 from durable_lambda.worker.web import too_large
-
-from contract import Job, NotASourceError, split_s3
 from reading.fault import Unreadable
 from reading.sniff import sniff
 from steps.keys import document_key

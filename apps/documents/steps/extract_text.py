@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from durable_lambda.worker import run_limited
 from pydantic import BaseModel, Field
 
 from contract import FAULTS, Job, split_s3
+from durable_lambda.worker import run_limited
 from steps.keys import text_key
 from tools import Tools
 

@@ -13,9 +13,8 @@ import json
 import time
 from typing import Any
 
-from durable_lambda.worker import Permanent, Transient
-
 from contract import Job
+from durable_lambda.worker import Permanent, Transient
 from steps.keys import inbox_key
 from tools import Tools
 

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from harness.stack import ROOT
+from harness.machine import ROOT
 
 
 def description(application: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from harness.stack import ROOT
+from harness.machine import ROOT
 from harness.waiting import wait_for
 
 REGION = "us-east-1"

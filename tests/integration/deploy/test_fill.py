@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.stack import ROOT
+from harness.machine import ROOT
 from integration.deploy.filled import description, dist, fill
 
 APPLICATIONS = ("documents", "expenses", "seed")

@@ -7,9 +7,10 @@ import subprocess
 import httpx
 import pytest
 
-from harness.jobs import job
-from harness.stack import ROOT, Stack
-from integration.conftest import MakeStack
+from harness.documents import job
+from harness.fixtures import MakeStack
+from harness.machine import ROOT
+from harness.stack import Stack
 
 #: The issuer whose keys are in secrets/own, and whom `make token` has it sign for.
 ISSUER = ("--jwt-issuer", "https://issuer.durable-lambda.local", "--jwt-audience", "another,document-api")

@@ -1,6 +1,5 @@
 """make package: what is in dist/, and that the stack runs from each of it."""
 
-import hashlib
 import json
 import os
 import struct
@@ -10,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.jobs import accepted, wait_until
-from harness.stack import ROOT, Stack, docker, found_on_this_machine
-from integration.conftest import MakeStack
+from harness.documents import accepted, wait_until
+from harness.engine import docker
+from harness.fixtures import MakeStack
+from harness.machine import ROOT, found_on_this_machine
+from harness.packages import digests, unpacked
+from harness.stack import Stack
 from integration.deploy.filled import description, fill
 
 DIST = ROOT / "dist"
@@ -136,16 +138,9 @@ def test_stack_runs_on_that_very_artefact(running: tuple[str, Stack]) -> None:
     roots = {"image": {"lambda-package.zip": "/var/task"}, "zip": {"lambda-package.zip": "/var/task"}}.get(
         kind, {"lambda-function.zip": "/var/task", "layer.zip": "/opt"}
     )
+    container = stack.containers("lambda")[0]
     for name, root in roots.items():
-        with zipfile.ZipFile(DIST / name) as archive:
-            wanted = {entry: hashlib.sha256(archive.read(entry)).hexdigest() for entry in archive.namelist()}
-        said = stack.compose(
-            "exec", "-T", "lambda", "sh", "-c",
-            # (RIE's marker in /opt is the environment's)
-            f"cd {root} && find . -type f ! -name '*.pyc' ! -name 'disable-extensions-*' -print0 | xargs -0 sha256sum",
-        )  # fmt: skip
-        found = {line[66:].removeprefix("./"): line[:64] for line in said.splitlines()}
-        assert found == wanted
+        assert unpacked(container, root) == digests(DIST / name)
     # AND the function imports its dependencies from there
     where = stack.compose("exec", "-T", "lambda", "python", "-c", "import resonate; print(resonate.__file__)")
     assert where.startswith("/opt/python/" if kind == "layer" else "/var/task/")

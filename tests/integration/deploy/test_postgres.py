@@ -5,11 +5,11 @@ import subprocess
 
 import pytest
 
-from harness.fixtures import needs_official_server
-from harness.jobs import accepted, wait_until
-from harness.stack import ROOT, docker, found_on_this_machine, inspect
+from harness.documents import accepted, wait_until
+from harness.engine import docker, inspect
+from harness.fixtures import MakeStack, needs_official_server
+from harness.machine import ROOT, found_on_this_machine
 from harness.waiting import wait_for
-from integration.conftest import MakeStack
 
 pytestmark = needs_official_server
 #: Seconds until something has happened, on a machine that is busy with other things.

@@ -15,19 +15,19 @@ from typing import Any
 import httpx
 import pytest
 
+from harness.application import image_of
+from harness.documents import job
+from harness.engine import docker, inspect
+from harness.events import event_v2
 from harness.fixtures import needs_official_server
-from harness.jobs import job
-from harness.stack import ROOT, docker, found_on_this_machine, image, inspect, project_prefix, secret
+from harness.machine import ROOT, found_on_this_machine, image, image_prefix, project_prefix, secret
 from harness.waiting import wait_for
 from integration.deploy.filled import description, fill
-from integration.events import event_v2
 
 pytestmark = needs_official_server
 HOST = "resonate.example.org"
 #: Seconds until something has happened, on a machine that is busy with other things.
 PATIENCE_SECONDS = 180
-#: How a dump is put back, as docs/deploy.md says it.
-RESTORE = re.findall(r"exec backup sh -c '(.*)'", (ROOT / "docs/deploy.md").read_text())[0]
 #: The function, by itself: an event on standard input, the answer on standard output.
 INVOKE = """
 import json, sys
@@ -36,13 +36,20 @@ print(json.dumps(lambda_handler(json.load(sys.stdin))))
 """
 
 
+def restore_command() -> str:
+    """How a dump is put back, as docs/deploy.md says it."""
+    page = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"exec backup sh -c '(.*)'", page)
+    return str(command)
+
+
 class Prod:
     """The services of compose.prod.yaml under a project of their own, and the function that reaches them."""
 
     def __init__(self, folder: Path) -> None:
         self.project = f"{project_prefix()}-itest-{secrets.token_hex(4)}"
         found = found_on_this_machine()
-        prefix = image("").rstrip("/")
+        prefix = image_prefix()
         self.settings = {
             "RESONATE_HOST": HOST,
             "IMAGES": prefix,
@@ -95,7 +102,7 @@ class Prod:
             ["docker", "run", "--rm", "--interactive", "--network", f"{self.project}_default",
              "--volume", f"{token}:/token:ro", "--env", "RESONATE_TOKEN_FILE=/token",
              "--env", "RESONATE_URL=http://server:8001", "--env", f"WORKER_GROUP={self.group}",
-             "--entrypoint", "python", image("documents-function-image"), "-c", INVOKE],
+             "--entrypoint", "python", image_of("lambda"), "-c", INVOKE],
             input=json.dumps(event_v2(method, path, body)), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
@@ -187,7 +194,7 @@ def test_a_dump_brings_back_what_it_held(prod: Prod) -> None:
     later = prod.submit()
     prod.until(later, "done")
     prod.compose("stop", "server", "worker")
-    prod.compose("exec", "-T", "backup", "sh", "-c", RESTORE.replace("FILE", dump))
+    prod.compose("exec", "-T", "backup", "sh", "-c", restore_command().replace("FILE", dump))
     prod.compose("start", "server", "worker")
     # THEN it is as it was: the job waits, the later one was never sent
     prod.until(waiting, "awaiting_approval")

@@ -5,10 +5,10 @@ import time
 
 import httpx
 
-from harness.jobs import accepted, wait_until
+from harness.documents import accepted, wait_until
+from harness.fixtures import MakeStack
 from harness.stack import Stack
 from harness.waiting import wait_for
-from integration.conftest import MakeStack
 
 #: RESONATE_TASKS__RETRY_TIMEOUT of the stack, as of the template.
 RETRY_SECONDS = 5.0

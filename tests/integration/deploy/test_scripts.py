@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.stack import ROOT
+from harness.machine import ROOT
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from harness.stack import docker, found_on_this_machine, image, project_prefix, secret
+from harness.engine import docker
+from harness.machine import found_on_this_machine, image, project_prefix, secret
 from harness.waiting import wait_for
 from integration.deploy.filled import dist
 from integration.deploy.moto import REGION, allowed, containers, deploy, moto, pairs

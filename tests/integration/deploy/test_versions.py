@@ -1,28 +1,61 @@
-"""Workflow code changes while jobs run: old jobs finish on old code, new ones run on new code (docs/deploy.md)."""
+"""The workflow's code changes while jobs run: old jobs finish on old code, new ones run on new code (docs/deploy.md)."""
 
 import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from harness.jobs import accepted, wait_until
+import pytest
+
+from harness.documents import accepted, wait_until
+from harness.fixtures import MakeStack
+from harness.machine import ROOT
 from harness.stack import Stack
-from integration.conftest import MakeStack
 
-FILES = ["tests/integration/deploy/versions.yaml"]
+#: Lists the jobs that are not over, by group.
+OPEN_JOBS = ("python", "-m", "durable_lambda.worker.open_jobs")
 
 
-def test_old_jobs_finish_on_old_code_and_new_jobs_run_on_new_code(make_stack: MakeStack) -> None:
+def add_next_version(stack: Stack, folder: Path) -> None:
+    """Start workers of the workflow's next version, in a group of their own, beside the old ones."""
+    image = f"{stack.project}/worker-next"
+    worker = stack.configuration()["services"]["worker"]
+    worker["build"] = {
+        "context": str(ROOT / "tests/integration/deploy/next"),
+        "args": {"WORKER": worker["image"]},
+    }
+    worker["image"] = image
+    worker["environment"]["WORKER_GROUP"] = "worker-2"
+    file = folder / "next.json"
+    file.write_text(json.dumps({"services": {"worker-next": worker}}))
+    stack.add_file(str(file))
+    stack.compose("build", "worker-next")
+    stack.compose("up", "--detach", "--wait", "--no-deps", "worker-next")
+
+
+@pytest.fixture
+def stack(make_stack: MakeStack) -> Iterator[Stack]:
+    """Version 1."""
+    running = make_stack(services=["gateway", "worker"])
+    yield running
+    running.remove()
+    subprocess.run(
+        ["docker", "image", "rm", f"{running.project}/worker-next"], capture_output=True, check=False
+    )
+
+
+def test_old_jobs_finish_on_old_code_and_new_jobs_run_on_new_code(stack: Stack, tmp_path: Path) -> None:
     # GIVEN version 1, and a job of it that waits for a person
-    stack = make_stack(files=FILES, services=["gateway", "worker"])
     old = accepted(stack, requiresApproval=True)
     wait_until(stack, old, "awaiting_approval")
     # WHEN version 2 is deployed as docs/deploy.md says: its workers first, in a group of their own, ...
-    stack.compose("build", "worker-next")
-    stack.compose("up", "--detach", "--wait", "--no-deps", "worker-next")
+    add_next_version(stack, tmp_path)
     # ... then the function, which sends new jobs there
     group(stack, "worker-2")
     new = accepted(stack, requiresApproval=True)
     wait_until(stack, new, "awaiting_approval")
-    # THEN both are open, each with its group, as durable_lambda.worker.open_jobs tells
+    # THEN both are open, each with its group, as open_jobs tells
     assert open_jobs(stack) == {"worker": [old], "worker-2": [new]}
     # AND each ends on the code it began on, whatever the function now says
     for job_id in (old, new):
@@ -37,11 +70,9 @@ def test_old_jobs_finish_on_old_code_and_new_jobs_run_on_new_code(make_stack: Ma
     assert wait_until(stack, accepted(stack), "done")["result"]["workflow"] == 2
 
 
-def test_going_back_leaves_new_jobs_with_the_new_code(make_stack: MakeStack) -> None:
+def test_going_back_leaves_new_jobs_with_the_new_code(stack: Stack, tmp_path: Path) -> None:
     # GIVEN version 2 has jobs, and is to be taken back
-    stack = make_stack(files=FILES, services=["gateway", "worker"])
-    stack.compose("build", "worker-next")
-    stack.compose("up", "--detach", "--wait", "--no-deps", "worker-next")
+    add_next_version(stack, tmp_path)
     group(stack, "worker-2")
     new = accepted(stack, requiresApproval=True)
     wait_until(stack, new, "awaiting_approval")
@@ -60,7 +91,5 @@ def group(stack: Stack, name: str) -> None:
 
 
 def open_jobs(stack: Stack) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(
-        stack.compose("exec", "-T", "worker-next", "python", "-m", "durable_lambda.worker.open_jobs")
-    )
+    found: dict[str, Any] = json.loads(stack.compose("exec", "-T", "worker-next", *OPEN_JOBS))
     return found

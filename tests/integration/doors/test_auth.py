@@ -20,10 +20,12 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from harness.jobs import job, wait_until
-from harness.stack import ROOT, Stack, access_key, client, docker, inspect, secret
+from harness.documents import job, wait_until
+from harness.engine import docker, inspect
+from harness.fixtures import MakeStack
+from harness.machine import ROOT, access_key, secret
+from harness.stack import Stack, client
 from harness.waiting import wait_for
-from integration.conftest import MakeStack
 
 #: Run in an environment's container: what the function's process has in its environment.
 FUNCTION_ENVIRONMENT = """
@@ -123,7 +125,7 @@ def test_the_server_lets_nobody_in_without_a_token_and_each_only_as_far_as_it_mu
     assert resonate(guarded, "nonsense", "promise.get", id="doc/x") == 401
     # A token of the HTTP API is none of the server's.
     assert resonate(guarded, token(), "promise.get", id="doc/x") == 401
-    worker = secret("resonate_token_worker")
+    worker = secret("resonate_tokens_worker/doc")
     assert resonate(guarded, worker, "promise.get", id="doc/unknown") == 404
     assert resonate(guarded, worker, "promise.get", id="other/unknown") == 403
     assert resonate(guarded, worker, "promise.search", tags={}) == 403
@@ -425,8 +427,8 @@ def test_no_secret_is_in_an_image_a_log_or_docker_inspect(guarded: Stack) -> Non
     hidden = {
         name: secret(name)
         for name in (
-            "webhook_secret",
-            "resonate_token_worker",
+            "applications/documents/worker/webhook_secret",
+            "resonate_tokens_worker/doc",
             "resonate_token_function",
             "resonate_private_key",
         )

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from harness.stack import SERVICES, Stack, docker, inspect
+from harness.engine import docker, inspect
+from harness.stack import SERVICES, Stack
 
 #: Whom each service can look up: the gateway reaches the environments and nothing behind them.
 REACHES = {

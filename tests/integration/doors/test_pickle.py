@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness.jobs import accepted, status, step, wait_until
-from harness.stack import Stack, docker
+from harness.documents import accepted, status, step, wait_until
+from harness.engine import docker
+from harness.stack import Stack
 
 
 class Hostile:

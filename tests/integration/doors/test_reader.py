@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from harness.stack import ROOT, Stack, docker, image
+from harness.application import image_of
+from harness.engine import docker
+from harness.machine import ROOT
+from harness.stack import Stack
 
-HOSTILE = ROOT / "tests" / "harness" / "hostile.py"
+HOSTILE = ROOT / "durable_lambda/tests/worker/hostile.py"
 #: Refused by the filter or by Landlock; and what Python says where it cannot have a thread.
 SHUT = {"EPERM", "EACCES", "can't start new thread"}
 #: Runs inside the worker's container, as the worker does: hostile code as the reader, and again as any other process.
@@ -20,7 +23,7 @@ home.mkdir()
 (home / "code").mkdir()
 (home / "code" / "hostile.py").write_text(json.loads(sys.argv[1]))
 sys.path[:0] = ["/app", str(home / "code")]
-from isolation import run_limited
+from durable_lambda.worker.isolation import run_limited
 (worker,) = [int(p.name) for p in Path("/proc").iterdir()
              if p.name.isdigit() and (p / "cmdline").read_bytes() == b"python\\0worker.py\\0"]
 other = home / "another-job's-document"
@@ -110,7 +113,7 @@ def start(*options: str) -> subprocess.CompletedProcess[str]:
         "--network=none",
     ]
     return subprocess.run(
-        ["docker", "run", "--rm", *closed, f"--security-opt=seccomp={file}", *options, image("worker"),
+        ["docker", "run", "--rm", *closed, f"--security-opt=seccomp={file}", *options, image_of("worker"),
          "timeout", "--preserve-status", "5", "python", "worker.py"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.stack import ROOT, docker, image
+from harness.engine import docker
+from harness.machine import ROOT, image
 
-LOCKS = sorted(ROOT.glob("**/*requirements.lock"))
+#: Of everything that is built or installed: the images, the applications, the tools, the tests.
+LOCKS = sorted(
+    lock
+    for lock in ROOT.glob("**/*requirements*.lock")
+    if not any(part.startswith(".") for part in lock.relative_to(ROOT).parts)
+)
 
 
 def pinned(lock: Path) -> dict[str, str]:

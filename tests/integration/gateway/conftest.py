@@ -6,16 +6,7 @@ from typing import Any
 import pytest
 
 from harness.stack import Stack
-from integration.gateway.invoking import invoke
-
-PROBE = "tests/integration/gateway/probe.yaml"
-#: Short times, so that what takes AWS seconds is seen in seconds.
-DEFAULTS = {
-    "LAMBDA_TIMEOUT": "2",
-    "LAMBDA_MEMORY_MB": "128",
-    "LAMBDA_BURST_SECONDS": "1",
-    "LAMBDA_CONCURRENCY": "1",
-}
+from integration.gateway.invoking import PROBE, PROBE_SETTINGS, invoke
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +14,7 @@ def make_probe(make_module_stack: Callable[..., Stack]) -> Callable[..., Stack]:
     """Starts gateway and environments with settings of their own: make_probe(LAMBDA_FREEZE="off")."""
 
     def make(**settings: Any) -> Stack:
-        return make_module_stack(env=DEFAULTS | settings, files=[PROBE], services=["gateway"])
+        return make_module_stack(env=PROBE_SETTINGS | settings, files=[PROBE], services=["gateway"])
 
     return make
 

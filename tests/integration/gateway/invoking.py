@@ -9,8 +9,19 @@ from typing import Any
 
 import httpx
 
-from harness.stack import Stack, docker
+from harness.engine import docker
+from harness.stack import Stack
 from harness.waiting import wait_for
+
+#: Laid over the stack: the probe functions of these tests in place of an application's.
+PROBE = "tests/integration/gateway/probe.yaml"
+#: Short times, so that what takes AWS seconds is seen in seconds.
+PROBE_SETTINGS = {
+    "LAMBDA_TIMEOUT": "2",
+    "LAMBDA_MEMORY_MB": "128",
+    "LAMBDA_BURST_SECONDS": "1",
+    "LAMBDA_CONCURRENCY": "1",
+}
 
 
 @dataclass

@@ -6,9 +6,8 @@ import pytest
 
 from harness.stack import Stack
 from harness.waiting import wait_for
-from integration.gateway.invoking import invoke, wait_until_frozen
+from integration.gateway.invoking import PROBE, invoke, wait_until_frozen
 
-PROBE = "tests/integration/gateway/probe.yaml"
 SETTINGS = {"LAMBDA_CONCURRENCY": "1", "LAMBDA_HANDLER": "answers_early.handler"}
 
 

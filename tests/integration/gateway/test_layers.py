@@ -8,8 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from harness.stack import Stack
-from integration.gateway.conftest import DEFAULTS, PROBE
-from integration.gateway.invoking import call, invoke
+from integration.gateway.invoking import PROBE, PROBE_SETTINGS, call, invoke
 
 FILES = [PROBE, "tests/integration/gateway/layer.yaml"]
 MakeStack = Callable[..., Stack]
@@ -17,7 +16,7 @@ MakeStack = Callable[..., Stack]
 
 @pytest.fixture(scope="module")
 def layered(make_module_stack: MakeStack) -> Stack:
-    env = DEFAULTS | {"LAMBDA_TIMEOUT": "8", "PROBE_WRAPPER": "/opt/wrapper"}
+    env = PROBE_SETTINGS | {"LAMBDA_TIMEOUT": "8", "PROBE_WRAPPER": "/opt/wrapper"}
     return make_module_stack(env=env, files=FILES, services=["gateway"])
 
 
@@ -51,7 +50,7 @@ def test_extension_is_not_run_and_that_is_said(layered: Stack) -> None:
 
 def test_wrapper_that_is_not_there_is_an_init_error(make_stack: MakeStack) -> None:
     """What AWS reports of a runtime that cannot start: Runtime.ExitError, and the reason in the log."""
-    env = DEFAULTS | {"LAMBDA_TIMEOUT": "8", "PROBE_WRAPPER": "/opt/nowhere"}
+    env = PROBE_SETTINGS | {"LAMBDA_TIMEOUT": "8", "PROBE_WRAPPER": "/opt/nowhere"}
     stack = make_stack(env=env, files=FILES, services=["gateway"])
     failed = call(stack, {})
     assert failed.error == "Unhandled"

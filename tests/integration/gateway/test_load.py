@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from harness.stack import Stack, docker
+from harness.engine import docker
+from harness.stack import Stack
 from harness.waiting import wait_for
 
 CLIENTS = 64

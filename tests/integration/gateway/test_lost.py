@@ -15,7 +15,8 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from harness.stack import Stack, docker, inspect
+from harness.engine import docker, inspect
+from harness.stack import Stack
 from harness.waiting import wait_for
 from integration.gateway.invoking import invoke, wait_until_busy
 

@@ -10,7 +10,8 @@ lists no types, and of older runtimes Runtime.ExitError is reported with the sam
 
 from collections.abc import Callable
 
-from harness.stack import Stack, inspect
+from harness.engine import inspect
+from harness.stack import Stack
 from integration.gateway.invoking import Invoked, call, invoke
 
 MakeProbe = Callable[..., Stack]

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from botocore.config import Config
 
-from harness.stack import Stack, docker
+from harness.engine import docker
+from harness.stack import Stack
 from harness.waiting import wait_for
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from harness.stack import docker
+from harness.engine import docker
 
 from .conftest import S3
 from .reading import differences, pages, read_all

@@ -7,9 +7,9 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from harness.stack import docker
+from harness.damage import flip_a_bit, unhealthy
+from harness.engine import docker
 from harness.waiting import wait_for
-from integration.test_damage import flip_a_bit, unhealthy
 
 from .conftest import S3
 from .reading import BUCKET_READS, ask, differences, read_object

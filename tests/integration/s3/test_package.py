@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.stack import ROOT, docker
+from harness.engine import docker
+from harness.machine import ROOT
 
 from .conftest import S3
 

@@ -8,7 +8,8 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from harness.stack import Stack, docker
+from harness.engine import docker
+from harness.stack import Stack
 from harness.waiting import wait_for
 
 from .conftest import S3

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from conftest import RETRY, VERSION
 
+from conftest import RETRY, VERSION
 from embedded_server import store as store_module
 from embedded_server.api import Api
 from embedded_server.config import Transports

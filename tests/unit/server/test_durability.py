@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import VERSION, Running
 
+from conftest import VERSION, Running
 from embedded_server import store as store_module
 
 type Launch = Callable[..., Running]

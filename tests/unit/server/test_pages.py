@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 import pytest
+
 from conftest import VERSION, Running
 
 type Launch = Callable[..., Running]

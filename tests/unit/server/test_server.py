@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import jwt
-from conftest import VERSION, Running
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from conftest import VERSION, Running
 
 type Launch = Callable[..., Running]
 FAR = 4_000_000_000_000

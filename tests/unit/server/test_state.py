@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from conftest import State
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from conftest import State
 
 TASKS = ("t0", "t1", "t2")
 PLAIN = ("p0", "p1", "p2")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from sandbox.processes import Processes, descendants, kill_below
 
 #: A process, and a child of its own in another session.

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from sandbox.settings import Settings
 
+from sandbox.settings import Settings
 from shared.environ import SettingError
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Call, FakePromises, function_of
 
 import lambda_function
+from conftest import Call, FakePromises, function_of
 from durable_lambda.faults import Fault, failure_text
 from durable_lambda.function.events import synthetic
 from durable_lambda.function.promises import Promises, args_of

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from conftest import Call, FakePromises
 
 from api.callers import Caller, caller
+from conftest import Call, FakePromises
 from contract import Job as JobModel
 from contract import approval_id, step_id
 from durable_lambda.faults import Fault, failure_text

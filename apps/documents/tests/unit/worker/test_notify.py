@@ -6,8 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from durable_lambda.worker import Permanent, Transient, durable
-from durable_lambda.worker.tools import provide
 from pydantic import SecretStr
 from resonate.context import Context
 from resonate.resonate import Resonate
@@ -15,6 +13,8 @@ from resonate.retry import Never
 
 import workflow
 from contract import FAULTS, Job
+from durable_lambda.worker import Permanent, Transient, durable
+from durable_lambda.worker.tools import provide
 from settings import Settings
 from steps.notify_requester import message_id_of, signed_headers
 from tools import Tools

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import docx
 import pytest
-from durable_lambda.worker import Permanent, run_limited
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract import FAULTS
+from durable_lambda.worker import Permanent, run_limited
 from reading.__main__ import main, tidy
 from reading.fault import Unreadable
 from reading.sniff import DOCX, HTML, MAIL, MARKDOWN, PDF, TEXT, sniff

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from durable_lambda.worker import SettingError
-from durable_lambda.worker.settings import load
 from pydantic import SecretStr
 
+from durable_lambda.worker import SettingError
+from durable_lambda.worker.settings import load
 from settings import Settings
 
 NOWHERE = Path("/nowhere")

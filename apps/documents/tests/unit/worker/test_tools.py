@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
-from durable_lambda.worker import SettingError, confinement
-from durable_lambda.worker.confinement import landlock, seccomp
-from durable_lambda.worker.trouble import CODES
 from pydantic import SecretStr
 
 import workflow
 from contract import FAULTS
+from durable_lambda.worker import SettingError, confinement
+from durable_lambda.worker.confinement import landlock, seccomp
+from durable_lambda.worker.trouble import CODES
 from settings import Settings
 from tools import Tools
 

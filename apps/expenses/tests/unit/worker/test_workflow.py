@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from durable_lambda.faults import failure_of
-from durable_lambda.worker.tools import provide
 from resonate.error import ApplicationError, ServerError
 from resonate.resonate import Resonate
 from resonate.retry import Never
 from resonate.types import Value
 
 import workflow
+from durable_lambda.faults import failure_of
+from durable_lambda.worker.tools import provide
 from expenses import ROUNDS, SMALL, Claim, decision_id
 from workflow import Settings, Tools
 

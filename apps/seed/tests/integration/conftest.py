@@ -1,0 +1,3 @@
+"""Copies of the stack that run this application; see tests/README.md of the repository."""
+
+from harness.fixtures import *  # noqa: F403
