@@ -108,10 +108,10 @@ def read(document: Table, tell: Tell) -> Application:
         taken = {*application.buckets, *shared}
         _half(_table(table, which, tell), which, half, taken, tell)
         half.environment = shared | half.environment
-        half.reads = _reads(
-            _table(table, which, tell).get("reads", []), {*application.buckets, *half.environment}, tell
-        )
         half.uses_library = "durable-lambda" in dependencies(document, which, tell)
+    reads = _table(table, "worker", lambda key, sentence: None).get("reads", [])
+    worker = application.halves["worker"]
+    worker.reads = _reads(reads, {*application.buckets, *worker.environment}, tell)
     application.submit = _submit(table.get("submit"), tell)
     return application
 
