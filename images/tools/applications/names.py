@@ -66,9 +66,16 @@ def _is_address(name: str) -> bool:
     return True
 
 
+def setting_problem(name: object) -> str | None:
+    """A setting's name, which may be one that the stack has as well."""
+    if isinstance(name, str) and _VARIABLE.fullmatch(name):
+        return None
+    return f"{name!r} is not a variable's name; use letters, digits and underscores, with a letter first."
+
+
 def variable_problem(name: str) -> str | None:
-    if not _VARIABLE.fullmatch(name):
-        return f"{name!r} is not a variable's name; use letters, digits and underscores, with a letter first."
+    if problem := setting_problem(name):
+        return problem
     if name in _TAKEN or name.startswith(_TAKEN_PREFIXES):
         return f"{name} is set by the stack or by Lambda itself; choose another name."
     return None
