@@ -30,7 +30,7 @@ def links_out(folder: Path) -> Iterator[tuple[Path, str]]:
     """Links that cannot be followed inside the folder, and where they lead."""
     for path in walk(folder):
         if path.is_symlink():
-            target = os.readlink(path)
+            target = str(path.readlink())
             real = path.resolve()
             if Path(target).is_absolute() or not real.is_relative_to(folder.resolve()) or not real.exists():
                 yield path, target

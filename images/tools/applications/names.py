@@ -23,14 +23,16 @@ _TAKEN_PREFIXES = (
     "PYTHON",
     "LD_",
 )
-_TAKEN = frozenset(
-    """
-    APP APPLICATION API_PORT S3_PORT API_EVENT_VERSION API_JWT_ISSUER API_JWT_AUDIENCE API_OPENAPI API_STAGE
-    ALLOWED_HOSTS ALLOWED_ORIGINS AUTH BUCKETS CA_BUNDLE CPU_LIMIT HEALTH_CHECKS HEALTH_FILE HOME HOSTNAME
-    LOCALSTACK_TARGET PATH PIP_CONF POSTGRES_PASSWORD POSTGRES_TARGET PUSH_TO SECRETS_FOLDER TZ
-    WORKER_CONCURRENCY WORKER_GROUP WORKER_MEMORY_MB WORKER_REPLICAS TASK_TRIES STEP_RETRY_SECONDS PRIVATE_HOSTS
-    """.split()
-)
+# fmt: off
+_TAKEN = frozenset({
+    "APP", "APPLICATION", "API_PORT", "S3_PORT", "API_EVENT_VERSION", "API_JWT_ISSUER", "API_JWT_AUDIENCE",
+    "API_OPENAPI", "API_STAGE", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "AUTH", "BUCKETS", "CA_BUNDLE",
+    "CPU_LIMIT", "HEALTH_CHECKS", "HEALTH_FILE", "HOME", "HOSTNAME", "LOCALSTACK_TARGET", "PATH",
+    "PIP_CONF", "POSTGRES_PASSWORD", "POSTGRES_TARGET", "PUSH_TO", "SECRETS_FOLDER", "TZ",
+    "WORKER_CONCURRENCY", "WORKER_GROUP", "WORKER_MEMORY_MB", "WORKER_REPLICAS", "TASK_TRIES",
+    "STEP_RETRY_SECONDS", "PRIVATE_HOSTS",
+})
+# fmt: on
 #: Files that the stack itself puts below /run/secrets.
 _TAKEN_SECRETS = frozenset({"resonate_token", "aws_credentials"})
 
@@ -64,9 +66,16 @@ def _is_address(name: str) -> bool:
     return True
 
 
+def setting_problem(name: object) -> str | None:
+    """A setting's name, which may be one that the stack has as well."""
+    if isinstance(name, str) and _VARIABLE.fullmatch(name):
+        return None
+    return f"{name!r} is not a variable's name; use letters, digits and underscores, with a letter first."
+
+
 def variable_problem(name: str) -> str | None:
-    if not _VARIABLE.fullmatch(name):
-        return f"{name!r} is not a variable's name; use letters, digits and underscores, with a letter first."
+    if problem := setting_problem(name):
+        return problem
     if name in _TAKEN or name.startswith(_TAKEN_PREFIXES):
         return f"{name} is set by the stack or by Lambda itself; choose another name."
     return None

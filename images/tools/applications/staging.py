@@ -74,6 +74,7 @@ def declared(application: Application) -> dict[str, Any]:
                     name: {key: value for key, value in asdict(secret).items() if value not in (None, ())}
                     for name, secret in half.secrets.items()
                 },
+                **({"reads": half.reads} if half.reads else {}),
             }
             for which, half in application.halves.items()
         },

@@ -13,7 +13,10 @@ Table = dict[str, Any]
 Tell = Callable[[str, str], None]
 
 _TOP = {"name", "promise-prefix", "buckets", "environment", "function", "worker", "submit"}
-_HALF = {"exclude", "environment", "secrets"}
+_HALF = {
+    "function": {"exclude", "environment", "secrets"},
+    "worker": {"exclude", "environment", "secrets", "reads"},
+}
 _SUBMIT = {"call", "body", "status", "over"}
 _METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
@@ -34,6 +37,8 @@ class Half:
     exclude: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, Secret] = field(default_factory=dict)
+    #: Variables of buckets that it only reads: its role in AWS allows no more.
+    reads: list[str] = field(default_factory=list)
     #: Whether its dependencies name the library.
     uses_library: bool = False
 
@@ -104,6 +109,9 @@ def read(document: Table, tell: Tell) -> Application:
         _half(_table(table, which, tell), which, half, taken, tell)
         half.environment = shared | half.environment
         half.uses_library = "durable-lambda" in dependencies(document, which, tell)
+    reads = _table(table, "worker", lambda key, sentence: None).get("reads", [])
+    worker = application.halves["worker"]
+    worker.reads = _reads(reads, {*application.buckets, *worker.environment}, tell)
     application.submit = _submit(table.get("submit"), tell)
     return application
 
@@ -158,8 +166,21 @@ def _environment(table: object, where: str, taken: set[str], tell: Tell) -> Iter
             yield variable, value
 
 
+def _reads(said: object, known: set[str], tell: Tell) -> list[str]:
+    if not isinstance(said, list) or not all(isinstance(variable, str) for variable in said):
+        tell(_key("worker.reads"), 'a list of variables is expected: ["DOCUMENTS_BUCKET"].')
+        return []
+    for variable in said:
+        if variable not in known:
+            tell(
+                _key("worker.reads"),
+                f"{variable!r} is neither a bucket's variable nor one of the environment.",
+            )
+    return said
+
+
 def _half(table: Table, which: str, half: Half, taken: set[str], tell: Tell) -> None:
-    _unknown(table, _HALF, which, tell)
+    _unknown(table, _HALF[which], which, tell)
     exclude = table.get("exclude", [])
     if isinstance(exclude, list) and all(isinstance(entry, str) and entry for entry in exclude):
         half.exclude = exclude

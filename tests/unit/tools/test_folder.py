@@ -94,6 +94,8 @@ def test_a_bad_file_is_named(application: Application, name: str, code: str, sen
             "worker.secrets.resonate_token",
             "the stack makes itself",
         ),
+        ('worker.reads = ["NONE"]', "worker.reads", "'NONE' is neither a bucket's variable"),
+        ('function.reads = ["B"]', "function.reads", "there is no such key"),
         ("worker.secrets.key = {}", "worker.secrets.key", "expected: {"),
         ('worker.secrets.key = { settings = ["A"], random = "" }', "worker.secrets.key", "expected: {"),
         ('worker.secrets.key = { random = "a b" }', "worker.secrets.key", "text without spaces"),
