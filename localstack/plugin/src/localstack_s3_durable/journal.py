@@ -43,7 +43,7 @@ class Journal:
         self._memory = memory
         self._waiting: deque[Request] = deque()
         self._owed = Request()  # the changes of requests whose commit failed
-        # Small blobs whose bytes are in no row yet. The first row that names one is written with them, whichever request's it is.
+        # Small blobs whose bytes are in no row yet. The first row that names one is written with them, in any request.
         self._unkept: dict[str, bytes] = {}
         self._committing = threading.Lock()
         self._local = threading.local()
