@@ -1,8 +1,8 @@
-"""The handler that refuses what a foreign page sends: see shared.doors.
+"""The handler that refuses requests of foreign pages: see shared.doors.
 
-LocalStack's own check of origins (`localstack.aws.handlers.cors`) comes after it. That one lets in pages of LocalStack's
-makers and of this machine, and for S3 it refuses nothing: it leaves out the headers that let a page read the answer, and
-what a form or `?delete` was sent for is done.
+LocalStack's own check of origins (`localstack.aws.handlers.cors`) comes after it. That check allows pages of LocalStack's
+makers and of this machine. For S3 it refuses nothing: it only leaves out the headers that let a page read the answer, and
+still carries out the request, a form upload or `?delete` for instance.
 """
 
 import re
@@ -19,7 +19,7 @@ from rolo.response import Response
 
 from shared.doors import Ask, Doors
 
-#: LocalStack's names for itself, and below them its buckets: its makers' DNS has 127.0.0.1 for all of them.
+#: LocalStack's names for itself, and below them those of its buckets. Its makers' DNS resolves all of them to 127.0.0.1.
 NAMES = ("localhost.localstack.cloud", "*.localhost.localstack.cloud", "*.localstack")
 _CODES = {400: "InvalidRequest", 403: "AccessDenied", 415: "InvalidRequest"}
 
@@ -43,7 +43,7 @@ class Pages:
         response.status_code = refusal.status
         response.data = re.sub(r"[^\t\n\r -\ud7ff\ue000-\ufffd]", "?", said).encode()
         response.content_type = "application/xml"
-        # Past LocalStack's own CORS headers: they would let the page read this.
+        # Without LocalStack's own CORS headers, which would let the page read this answer.
         chain.terminate()
 
 
@@ -61,7 +61,7 @@ def _ask(request: Request) -> Ask:
 
 
 def _bucket_allows(request: Request) -> bool:
-    """Whether the CORS rules of the bucket that is asked for let this request in, as in S3."""
+    """Whether the CORS rules of the requested bucket allow this request, as in S3."""
     if request.headers.get("Origin") is None:
         return False
     for handler in preprocess_request.handlers:

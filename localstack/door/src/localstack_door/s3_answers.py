@@ -1,4 +1,4 @@
-"""What S3 answers where a signature is not right: its codes, sentences and XML.
+"""What S3 answers if a signature is wrong: its codes, messages and XML.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
@@ -34,7 +34,7 @@ class S3Error(Exception):
 
 
 def denied(error: RefusedError) -> S3Error:
-    """The error that S3 has for a refusal."""
+    """S3's error for a refusal."""
     said = error.details
     match error.why:
         case Why.MISSING:

@@ -1,9 +1,9 @@
-"""The body of a signed request: it must be the one that was signed, as a whole or chunk by chunk.
+"""Checks that the body of a signed request is the one that was signed, as a whole or chunk by chunk.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html#create-signature-presign-entire-payload
 
-S3 reads bodies of gigabytes as they come, so each is checked as it is read: what is wrong is an error before S3 has seen
-the end, and nothing is stored.
+S3 reads bodies of gigabytes as they arrive, so each is checked while it is read. A wrong body is an error before S3 has
+read the end, and nothing is stored.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _CHUNK_HEAD = re.compile(rb"([0-9a-fA-F]{1,8});chunk-signature=([0-9a-f]{64})\r\
 
 
 def payload_of(signed: Signed) -> str:
-    """What stands for the body in the signature. Raises S3Error."""
+    """The text that represents the body in the signature. Raises S3Error."""
     payload = signed.request.header("x-amz-content-sha256")
     if payload is None and signed.presigned:
         return UNSIGNED_PAYLOAD
@@ -49,9 +49,9 @@ def payload_of(signed: Signed) -> str:
 
 
 def checked(stream: IO[bytes], signed: Signed, payload: str, length: int | None) -> IO[bytes]:
-    """The body's stream, which raises at what was not signed. `length` is the Content-Length. Raises S3Error."""
+    """The body's stream; it raises for bytes that were not signed. `length` is the Content-Length. Raises S3Error."""
     if not length and signed.request.header("transfer-encoding") is None:
-        # S3 does not read a body that is not there.
+        # S3 does not read an empty body.
         if payload not in (EMPTY_HASH, UNSIGNED_PAYLOAD):
             raise S3Error(*_MISMATCH)
         return stream
@@ -63,7 +63,7 @@ def checked(stream: IO[bytes], signed: Signed, payload: str, length: int | None)
 
 
 class _Whole(io.RawIOBase):
-    """A body whose hash was signed. Whoever reads the last byte learns whether it is the right one."""
+    """A body whose hash was signed. Reading the last byte raises an error if the hash is wrong."""
 
     def __init__(self, stream: IO[bytes], expected: str, length: int | None) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class _Whole(io.RawIOBase):
 
 
 class _Chunks(io.RawIOBase):
-    """A body in chunks, each signed after the one before it; handed on as it came, a chunk at a time."""
+    """A body in chunks, each signed after the one before it; passed on unchanged, a chunk at a time."""
 
     def __init__(self, stream: IO[bytes], signed: Signed) -> None:
         super().__init__()
@@ -124,6 +124,6 @@ class _Chunks(io.RawIOBase):
                 "A chunk's signature is not the one that its key makes.",
                 status_code=403,
             )
-        # After the last one come the trailing headers, which S3 itself reads.
+        # The last chunk is followed by the trailing headers, which S3 itself reads.
         self._over = size == 0
         return head + data + (b"" if self._over else self._stream.read(2))

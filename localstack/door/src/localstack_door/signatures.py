@@ -1,10 +1,10 @@
-"""Who may come in at :4566 with AUTH=on: whoever signs with a key of this stack.
+"""With AUTH=on, port 4566 accepts only requests that are signed with a key of this stack.
 
-LocalStack itself checks the signatures of presigned URLs alone, and against one fixed secret; this handler is the first
-of its chain that may answer.
+LocalStack itself checks only the signatures of presigned URLs, against one fixed secret. This handler is the first in its
+chain that may answer.
 
-Open without a signature: what the health check reads, and the preflight requests of browsers, which can carry none. All
-else below /_localstack and /_aws has no AWS credentials to ask for, and is closed.
+No signature is needed for what the health check reads, and for preflight requests of browsers, which cannot have one.
+Everything else below /_localstack and /_aws is closed, because there are no AWS credentials for it.
 """
 
 import logging
@@ -25,7 +25,7 @@ from .s3_answers import S3Error, answer, denied
 from .s3_payload import checked, payload_of
 
 LOG = logging.getLogger("localstack.door")
-#: What anybody may ask; it tells whether S3 is up.
+#: Paths that need no signature; they show whether S3 is up.
 _OPEN = ("/_localstack/health", "/_localstack/init", "/_localstack/init/ready")
 _INTERNAL = ("/_localstack", "/_aws")
 #: How far a client's clock may be off.
@@ -34,7 +34,7 @@ _KEYS = Path("/run/secrets/aws_keys")
 
 
 def required(environ: Mapping[str, str]) -> "list[Signatures]":
-    """The check, where AUTH is on. Raises SettingError, KeysError."""
+    """The handler, if AUTH is on. Raises SettingError, KeysError."""
     if choice(environ, "AUTH", "off", "on", "off") == "off":
         return []
     keys = sigv4.read_keys(Path(environ.get("S3_KEYS_FILE") or _KEYS))

@@ -25,14 +25,14 @@ from typing import Protocol
 from .errors import Damaged
 
 LOG = logging.getLogger(__name__)
-#: Bytes after which the kernel is asked to begin writing out, so that the last sync has little left to do.
+#: After so many bytes the kernel is asked to start writing them to the disk, so that the last sync has little left to do.
 FLUSH_EVERY = 2 * 1024 * 1024
 #: Up to this many bytes a blob is small.
 SMALL = 32 * 1024
 #: Files of small blobs are written when there are this many, or the first has waited this many seconds.
 SETTLE_COUNT = 512
 SETTLE_SECONDS = 1.0
-#: Seconds after which what could not be written is tried again.
+#: Seconds after which a failed write is tried again.
 RETRY_SECONDS = 5.0
 #: Bytes that the files of small blobs leave to the ledger, and what a file takes beside its bytes.
 KEEP_FREE = 4 * 1024 * 1024
@@ -47,7 +47,7 @@ class Source(Protocol):
 
     @property
     def size(self) -> int:
-        """How many there are."""
+        """How many bytes there are."""
         ...
 
     def read(self, size: int, position: int) -> bytes:
@@ -55,7 +55,7 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
         ...
 
 
@@ -137,7 +137,7 @@ class Blobs:
         return os.open(self._name(blob), flags, 0o600)
 
     def write(self, blobs: Mapping[str, bytes]) -> None:
-        """Return once each of these is a file on the disk, whatever was there before. Raises OSError."""
+        """Write a file for each of these, over an existing one; return once all are on the disk. Raises OSError."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         for many in batched(blobs.items(), OPEN_AT_ONCE, strict=False):
             with ExitStack() as stack:
@@ -146,7 +146,7 @@ class Blobs:
                     descriptor = os.open(self._name(blob), flags, 0o600)
                     stack.callback(os.close, descriptor)
                     write_all(descriptor, data)
-                    # So the first sync finds all of them on their way, and the file system commits once for all.
+                    # So that the kernel is writing all of them at the first sync: one commit of the file system.
                     begin_writeback(descriptor, 0, len(data))
                     descriptors.append(descriptor)
                 for descriptor in descriptors:
@@ -155,11 +155,11 @@ class Blobs:
             sync_directory(self._root / shard)
 
     def settle(self, blobs: Iterable[str]) -> None:
-        """Return once these small blobs, as far as they still are, have files on the disk. Raises OSError."""
+        """Write files for those of these small blobs that still exist; return once they are on the disk. Raises OSError."""
         self.write({blob: data for blob in blobs if (data := self.young.get(blob)) is not None})
 
     def remove(self, blobs: Iterable[str]) -> None:
-        """Remove these blobs. Whoever is reading one reads it to its end."""
+        """Remove these blobs. A reader that has one open can still read it to its end."""
         self.unlink([blob for blob in blobs if self.young.pop(blob, None) is None])
 
     def unlink(self, blobs: Iterable[str]) -> None:
@@ -168,7 +168,7 @@ class Blobs:
             self.path(blob).unlink(missing_ok=True)
 
     def room(self) -> int:
-        """Bytes that the disk still takes."""
+        """Free bytes on the disk."""
         disk = os.statvfs(self._root)
         return disk.f_bavail * disk.f_frsize
 
@@ -188,7 +188,7 @@ class Blobs:
 
 
 class Draft:
-    """A blob being written: in memory as long as it is small, then in its file."""
+    """A blob that is being written: in memory while it is small, then in its file."""
 
     def __init__(self, blob: str, blobs: Blobs) -> None:
         self.blob = blob
@@ -217,7 +217,7 @@ class Draft:
             self._flushed = self.size
 
     def settle(self) -> bytes | None:
-        """Return the bytes if they are few, to be kept in the ledger; else None, once they are on the disk."""
+        """The bytes if they are few, to be kept in the ledger; otherwise None, once they are on the disk."""
         if self._descriptor is None:
             data = self._blobs.young[self.blob] = b"".join(self._kept)
             return data
@@ -227,7 +227,7 @@ class Draft:
         return None
 
     def source(self) -> Source:
-        """What was written, once it is settled; instead of the draft."""
+        """What was written, once it is settled; used in place of the draft."""
         return Held(self._blobs.young[self.blob]) if self._descriptor is None else File(self._descriptor)
 
     def discard(self) -> None:
@@ -238,7 +238,7 @@ class Draft:
 
 
 class Helper:
-    """A thread for what nobody waits for: writing the files of small blobs and removing dropped ones.
+    """A thread for work that no request waits for: it writes the files of small blobs, and removes dropped ones.
 
     It sleeps through most of what it is given: waking it for each would slow down the requests.
     """
@@ -263,7 +263,7 @@ class Helper:
                 self._hurry.set()
 
     def close(self) -> None:
-        """Finish what is there to do."""
+        """Finish all waiting work."""
         self._closing = True
         self._some.set()
         self._hurry.set()
@@ -288,7 +288,7 @@ class Helper:
                 self._some.set()
 
     def _take(self, waiting: dict[str, int]) -> None:
-        """Remove what was dropped meanwhile, and add to what is waiting."""
+        """Remove what was dropped meanwhile, and add new work to what is waiting."""
         dropped: set[str] = set()
         while self._tasks:
             gone, small = self._tasks.popleft()
@@ -302,13 +302,13 @@ class Helper:
             LOG.warning("Some replaced files stay until the next start: %s", error)
 
     def _settle(self, waiting: dict[str, int]) -> bool:
-        """Write the files of these blobs and forget their bodies. False: some stay in the ledger for now."""
+        """Write the files of these blobs and delete their bodies. False: some stay in the ledger for now."""
         fitting = self._fitting(waiting)
         if fitting:
             try:
                 self._blobs.settle(fitting)
                 self._settled(max(fitting.values()))
-            except Damaged:  # said already; nothing is answered any more
+            except Damaged:  # logged already; nothing is answered any more
                 waiting.clear()
                 return True
             except Exception as error:  # of the disk or of the database
@@ -320,7 +320,7 @@ class Helper:
         return not waiting
 
     def _fitting(self, waiting: dict[str, int]) -> dict[str, int]:
-        """The oldest of these, as many as the disk has room for: a full disk's last room is for deletes."""
+        """The oldest of these, as many as the disk has space for: the last space of a full disk is for deletes."""
         room = self._blobs.room() - KEEP_FREE
         fitting: dict[str, int] = {}
         for blob, row in sorted(waiting.items(), key=lambda item: item[1]):
@@ -334,7 +334,7 @@ class Helper:
         LOG.warning(
             "%d small objects stay in the ledger; their files could not be written: %s", len(blobs), error
         )
-        # What was written of them would only take room until the next try.
+        # What was written of them would only take space until the next try.
         with contextlib.suppress(OSError):
             self._blobs.unlink(blobs)
 
@@ -347,7 +347,7 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Put the directory's entries on the disk."""
+    """Sync the directory's entries."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -356,7 +356,7 @@ def sync_directory(path: Path) -> None:
 
 
 def begin_writeback(descriptor: int, offset: int, length: int) -> None:
-    """Ask the kernel to begin writing this range out; returns at once. Where it cannot be asked, nothing is lost."""
+    """Ask the kernel to start writing this range to the disk; returns at once. Without it, syncs are only slower."""
     if _sync_file_range is not None:
         _sync_file_range(descriptor, offset, length, 2)  # SYNC_FILE_RANGE_WRITE
 

@@ -45,19 +45,19 @@ _decoder = json.JSONDecoder(object_hook=_unmarked)
 
 
 def dumps(value: dict[str, Any]) -> str:
-    """JSON of the attributes. Raises TypeError for what has none."""
+    """The attributes as JSON. Raises TypeError for a value that JSON cannot hold."""
     return _encoder.encode(_marked(value))
 
 
 def loads(text: str) -> dict[str, Any]:
-    """The attributes again. Raises ValueError or TypeError for text that `dumps` has not written."""
-    # What has neither dates nor marked keys, most objects, takes the faster way.
+    """The attributes of such JSON. Raises ValueError or TypeError for text that `dumps` has not written."""
+    # Most objects have neither dates nor marked keys; this is faster for them.
     decoder = _decoder if '"$' in text else _plain
     return _attributes(decoder.decode(text))
 
 
 def loads_first(text: str) -> dict[str, Any]:
-    """The attributes out of a row of format 1, which marked dates alone: `{"$date": "…"}` may be a client's own."""
+    """The attributes in a row of format 1, which marked dates only: `{"$date": "…"}` may also be a client's own."""
     value = _attributes(_plain.decode(text))
     return _dated(value) if _DATE in text else value
 

@@ -1,4 +1,4 @@
-"""The directory: one process has it at a time, and some room in it is kept for deletes."""
+"""The directory: one process uses it at a time, and some space in it is kept for deletes."""
 
 import contextlib
 import fcntl
@@ -9,10 +9,10 @@ from .errors import DirectoryUnusable
 
 
 class Reserve:
-    """Room kept for the day the disk is full: without it not even a delete could be written down.
+    """Space kept for when the disk is full: without it not even a delete could be recorded.
 
-    On that day the log must be moved into the database before it can be begun again, and the database grows by what is
-    new in the log. So there must be as much room as the log may be large, and a little for the delete itself.
+    Then the log must be moved into the database before it can start again, and the database grows by what is new in the
+    log. So the reserve must be as large as the log can get, and a little more for the delete itself.
     """
 
     SIZE = 4 * 1024 * 1024
@@ -25,11 +25,11 @@ class Reserve:
 
     @property
     def whole(self) -> bool:
-        """Whether it is as large as it should be."""
+        """Whether the reserve has its full size."""
         return self._size == self.SIZE
 
     def renew(self) -> None:
-        """Take the room again, or as much of it as there is."""
+        """Take the space again, or as much of it as is free."""
         with contextlib.suppress(OSError):
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -40,19 +40,19 @@ class Reserve:
                 if size > self._size:
                     os.posix_fallocate(descriptor, 0, size)
                     self._size = size
-            except OSError:  # somebody else was quicker
+            except OSError:  # another process took the space first
                 os.ftruncate(descriptor, self._size)
             finally:
                 os.close(descriptor)
 
     def spend(self) -> None:
-        """Give the room away."""
+        """Free the space."""
         os.truncate(self._path, 0)
         self._size = 0
 
 
 def take(directory: Path) -> int:
-    """Make the directory ours alone. Returns the descriptor that holds the lock, for as long as it is open."""
+    """Lock the directory for this process. Returns the descriptor that holds the lock, for as long as it is open."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -13,7 +13,7 @@ class DurableError(Exception):
 
 
 class UnsupportedVersion(DurableError):
-    """The plugin relies on the inside of one LocalStack version and runs in another."""
+    """The plugin relies on internals of one LocalStack version, and runs in another version."""
 
 
 class DirectoryUnusable(DurableError):
@@ -21,7 +21,7 @@ class DirectoryUnusable(DurableError):
 
 
 class Damaged(DirectoryUnusable):
-    """What is kept is not what was written; nothing is answered from it. Carries nothing of what is stored."""
+    """The stored data is not what was written, so nothing is answered from it. The error quotes no stored data."""
 
 
 class FormatUnknown(DurableError):

@@ -15,19 +15,19 @@ from .ledger import Change, Ledger
 class Request:
     """What one request has changed in memory and written to files."""
 
-    #: What to write a row of, in words only `Memory` understands.
+    #: What to write rows of, as names that only `Memory` understands.
     touched: set[tuple[object, ...]] = field(default_factory=set)
-    #: Blobs made for this request; those no row names in the end are removed.
+    #: Blobs made for this request. Those that no row names in the end are removed.
     created: set[str] = field(default_factory=set)
     done: bool = False
     error: Exception | None = None
 
 
 class Memory(Protocol):
-    """Where the truth is between two commits."""
+    """What holds the current state between two commits."""
 
     def changes(self, touched: Iterable[tuple[object, ...]]) -> list[Change]:
-        """How these things stand now."""
+        """The current rows of these things."""
         ...
 
 
@@ -42,8 +42,8 @@ class Journal:
         self._ledger = ledger
         self._memory = memory
         self._waiting: deque[Request] = deque()
-        self._owed = Request()  # what requests whose commit failed have changed
-        # Small blobs whose bytes are in no row yet. A row that names one brings the bytes along, whoever's row it is.
+        self._owed = Request()  # the changes of requests whose commit failed
+        # Small blobs whose bytes are in no row yet. The first row that names one is written with them, in any request.
         self._unkept: dict[str, bytes] = {}
         self._committing = threading.Lock()
         self._local = threading.local()
@@ -55,7 +55,7 @@ class Journal:
         return getattr(self._local, "request", None)
 
     def run[T](self, work: Callable[[], T], named: Callable[[], Iterable[tuple[object, ...]]] = tuple) -> T:
-        """Do the work, and return when all it changed, and all that is named afterwards, is on the disk.
+        """Do the work, and return when all that it changed, and all that is named afterwards, is on the disk.
 
         Raises sqlite3.Error if that cannot be.
         """
@@ -68,7 +68,7 @@ class Journal:
         try:
             return work()
         finally:
-            # After an error too: memory may have changed before it.
+            # Also after an error: memory may have changed before it.
             self._local.request = None
             request.touched.update(named())
             self._commit(request)
@@ -89,14 +89,15 @@ class Journal:
         """Note that this has changed in memory."""
         if (request := self.request) is not None:
             request.touched.add(thing)
-        else:  # from outside any request: there is nobody to wait, so wait here
+        else:  # outside of any request nobody else waits for the commit, so wait here
             self._commit(Request({thing}))
 
     def _commit(self, request: Request) -> None:
         if not request.touched and not self._owed.touched:
             self._drop(request.created, {})
             return
-        # With something owed, a request that found nothing to change may have found that: it has to wait for it too.
+        # While changes of a failed commit are not on the disk, a request that found nothing to change may have found just
+        # those changes: it must wait for them too.
         self._waiting.append(request)
         with self._committing:
             if not request.done:
@@ -110,16 +111,14 @@ class Journal:
             self._apply([self._owed, *batch])
             self._owed = Request()
         except sqlite3.Error as failed:
-            if (
-                self._owed.touched or len(batch) > 1
-            ):  # one of them alone may have a place: a delete on a full disk
+            if self._owed.touched or len(batch) > 1:  # one of them alone may succeed: a delete on a full disk
                 for request in batch:
                     self._write_alone(request, failed)
                 return
-            # Memory is ahead of the disk now; the next commit that succeeds makes up for it.
+            # Memory now has changes that the disk has not; the next successful commit writes them.
             self._owed, error = Request(set(batch[0].touched), set(batch[0].created)), failed
         except Exception as failed:
-            # Something has no row (a value that is no text, a blob never written): retrying would not help it.
+            # Something cannot be made a row (a value that is not text, a blob never written): to retry would not help.
             if len(batch) > 1:
                 for request in batch:
                     self._write([request])

@@ -1,4 +1,4 @@
-"""What exists: buckets, objects and their versions, uploads and their parts, a row each, in SQLite.
+"""The database of what exists: buckets, objects and their versions, uploads and their parts, a row each, in SQLite.
 
 Rows hold text that `internals` writes and reads; nothing here knows LocalStack.
 """
@@ -19,11 +19,12 @@ from .directory import Reserve, take
 from .errors import Damaged, DirectoryUnusable, FormatUnknown
 from .settings import WAY_BACK
 
-#: Seconds that SQLite may look at the file's structure at the start. All rows are read and summed up after it anyway.
+#: Seconds that SQLite may spend on checking the file's structure at the start. After that all rows are read and their
+#: checksums compared anyway.
 CHECK_SECONDS = 2.0
 FORMAT = "2"
-#: Since format 2 a row has a sum, and keys that begin with `$` are marked (see `codec`). Rows that format 1 wrote have
-#: none, and stay as they are until they are written again.
+#: Since format 2 a row has a checksum, and keys that begin with `$` are marked (see `codec`). Rows that format 1 wrote have
+#: no checksum, and stay as they are until they are written again.
 FROM_FORMAT_1 = "".join(
     f"ALTER TABLE {table} ADD COLUMN sum INTEGER; "
     for table in ("buckets", "objects", "uploads", "parts", "regions")
@@ -94,7 +95,7 @@ REGION = Kind("regions", ("account", "region"), ("state",))
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The row with this key is now `values` (the columns in `kind.rest`), or is no more."""
+    """The row with this key is now `values` (the columns in `kind.rest`); None: it was removed."""
 
     kind: Kind
     key: tuple[Any, ...]
@@ -123,7 +124,7 @@ def row_sum(values: Iterable[Any]) -> int:
 
 
 class Ledger:
-    """The open database. One thread at a time may apply changes; the caller sees to that.
+    """The open database. Only one thread at a time may apply changes; the caller makes sure of that.
 
     Raises Damaged where the file is not what was written to it, then and from then on.
     """
@@ -131,9 +132,9 @@ class Ledger:
     def __init__(self, directory: Path, sync: bool = True, way_back: str = WAY_BACK) -> None:
         self.path = directory / "ledger.sqlite"
         self.way_back = way_back
-        #: What was found to be damaged; nothing is read or written any more.
+        #: The damage that was found; nothing is read or written any more.
         self.damage: Damaged | None = None
-        #: Who is told of damage that is met at work.
+        #: Called with damage that is found while running.
         self.told: Callable[[Damaged], None] = lambda damage: None
         self._answered: Answered | None = None
         self._lock: int | None = take(directory)
@@ -160,7 +161,7 @@ class Ledger:
             "locking_mode = EXCLUSIVE",
             "journal_mode = WAL",
             f"synchronous = {'FULL' if sync else 'OFF'}",
-            # The reserve has room for a log of so many pages, and as many again of one commit.
+            # The reserve has space for a log of so many pages, and for as many again of one commit.
             "wal_autocheckpoint = 500",
             "cache_size = -32000",
             "temp_store = MEMORY",
@@ -171,22 +172,22 @@ class Ledger:
             self._damaged(found)
         self._prepare(database, directory)
         self._reserve = Reserve(directory / "reserve")
-        #: The row of each body: what is dropped before its file is written takes its body along.
+        #: The row of each body: a blob that is dropped before its file is written is deleted with its body.
         self._bodies: dict[str, int] = dict(database.execute("SELECT blob, id FROM bodies ORDER BY id"))
         self._last = max(self._bodies.values(), default=0)
-        # Without syncs a power failure may take what was answered: that is what was asked for.
+        # Without syncs a power failure may lose what was answered; the setting asks for that.
         if sync and wal_of(self.path).exists():
             with contextlib.suppress(OSError):  # a full disk: only the log itself can be gone by then
                 self._answered = Answered(self.path)
 
     def _note(self) -> None:
-        """What was committed is on the disk, and may be answered."""
+        """Note that what was committed is on the disk, and may be answered."""
         if self._answered is not None:
             self._answered.note(self._answered.position())
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
-        """Work on the database. Raises Damaged for what says that the file is damaged."""
+        """Work on the database. Raises Damaged for errors that mean that the file is damaged."""
         if self.damage is not None:
             raise self.damage
         try:
@@ -200,7 +201,7 @@ class Ledger:
             )
 
     def _damaged(self, found: str) -> NoReturn:
-        """From now on nothing is answered from the file; it is left as it is."""
+        """From now on answer nothing from the file, and leave it unchanged."""
         self.damage = Damaged(
             f"{self.path} is damaged: {found}. Nothing is answered from it any more. {self.way_back}"
         )
@@ -230,7 +231,7 @@ class Ledger:
     def rows(self, kind: Kind) -> Iterator[Row]:
         """All rows of a table, in the order of its key."""
         columns = (*kind.key, *kind.rest, "sum")
-        # A row whose text is none any more is read as well: its sum says so.
+        # A row whose text is not valid UTF-8 any more is read as well; its checksum shows the damage.
         self._database.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         try:
             with self._watched():
@@ -264,9 +265,9 @@ class Ledger:
         return written
 
     def _remove_on_a_full_disk(self, changes: list[Change]) -> tuple[set[str], dict[str, int]]:
-        """Once with the room of the log's older half, once with the reserve. Raises sqlite3.OperationalError."""
+        """Try once with the space of the log's older half, and once with the reserve. Raises sqlite3.OperationalError."""
         with contextlib.suppress(sqlite3.OperationalError):
-            # What it has moved into the database is written over: the log need not grow.
+            # The part that was moved into the database is overwritten, so the log need not grow.
             self._database.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
             return self._apply(changes, {})
         self._reserve.spend()
@@ -317,7 +318,7 @@ class Ledger:
             yield from self._database.execute("SELECT id, blob, bytes FROM bodies ORDER BY id")
 
     def settled(self, last: int) -> None:
-        """The files of the bodies up to this row are on the disk: forget the bodies."""
+        """Delete the bodies up to this row: their files are on the disk."""
         with self._watched():
             self._database.execute("DELETE FROM bodies WHERE id <= ?", (last,))
         for blob in list(itertools.takewhile(lambda blob: self._bodies[blob] <= last, self._bodies)):

@@ -9,11 +9,11 @@ LOG = logging.getLogger(__name__)
 
 @aws_provider(api="s3", name="durable")  # type: ignore[untyped-decorator]
 def s3() -> Service:
-    """Make the service. What is wrong is logged here: LocalStack itself would only say that S3 could not be loaded."""
+    """Make the service. Errors are logged here, because LocalStack would only say that S3 could not be loaded."""
     from .errors import DurableError
 
     try:
-        from . import internals  # noqa: F401 - first of all: it refuses a LocalStack it does not know
+        from . import internals  # noqa: F401 - imported first: it refuses other versions of LocalStack
         from .provider import DurableS3Provider
 
         provider = DurableS3Provider()

@@ -1,4 +1,4 @@
-"""LocalStack's S3, whose answers wait until what they acknowledge is on the disk."""
+"""LocalStack's S3. An answer is sent once the change that it acknowledges is on the disk."""
 
 import logging
 import sqlite3
@@ -67,7 +67,7 @@ class DurableS3Provider(S3Provider):
             bodies = [body for body in self._ledger.bodies() if body[1] in loading.blobs]
             # A row that cannot be read may have named any blob.
             swept = 0 if loading.left_out else blobs.sweep(loading.blobs)
-            # Of these there may be no file, or half of one. They are read from memory until the helper has written them.
+            # These may have no file, or half of one. They are read from memory until the helper thread has written them.
             blobs.young.update((blob, data) for _, blob, data in bodies)
         except OSError as error:
             self._ledger.close()
@@ -92,11 +92,11 @@ class DurableS3Provider(S3Provider):
         )
 
     def get_store(self, account_id: str, region_name: str) -> S3Store:  # type: ignore[override]
-        """LocalStack's store, made to report what changes in it."""
+        """LocalStack's store, with collections that report what changes in them."""
         return self._memory.store(account_id, region_name)
 
     def dispatch_table(self) -> DispatchTable:
-        """The operations, those that change something behind a commit."""
+        """The operations; those that change something are followed by a commit."""
         table = {
             operation: self._readable(
                 operation, handler if operation.startswith(READS) else self._durable(operation, handler)
@@ -107,7 +107,7 @@ class DurableS3Provider(S3Provider):
         return table
 
     def _readable(self, operation: str, handler: ServiceRequestHandler) -> ServiceRequestHandler:
-        """The operation, refused where what it is about cannot be read."""
+        """The operation; it is refused if the record that it is about cannot be read."""
 
         def handle(context: RequestContext, request: Any) -> Any:
             if self._ledger.damage is not None:
@@ -168,7 +168,7 @@ class DurableS3Provider(S3Provider):
         return handle
 
     def _removed(self, request: dict[str, Any]) -> Callable[[], list[Thing]]:
-        """What the request deletes, as far as LocalStack does not know of it (see `Memory.unreadable`)."""
+        """What the request deletes of which LocalStack does not know (see `Memory.unreadable`)."""
         if not self._memory.unreadable:
             return nothing
         entries = (request.get("Delete") or {}).get("Objects") or [request]
@@ -176,7 +176,7 @@ class DurableS3Provider(S3Provider):
         return lambda: self._memory.removed_unreadable(request.get("Bucket"), objects)
 
     def _named(self, request: dict[str, Any]) -> Callable[[], list[Thing]]:
-        """What the request is about: a part, an object or a bucket; to be asked once it has been dealt with."""
+        """What the request is about: a part, an object or a bucket. Call it after the operation."""
         bucket = request.get("Bucket")
         if bucket is None:
             return nothing
@@ -196,13 +196,13 @@ class DurableS3Provider(S3Provider):
         return objects
 
     def on_after_state_reset(self) -> None:
-        """Forget everything on the disk as well."""
+        """Delete everything on the disk as well."""
         super().on_after_state_reset()  # type: ignore[no-untyped-call]
         self._memory.live.clear()
         self._helper.give(self._ledger.forget(), {})
 
     def on_before_stop(self) -> None:
-        """Let go of the directory."""
+        """Release the directory."""
         super().on_before_stop()  # type: ignore[no-untyped-call]
         self._helper.close()
         self._ledger.close()

@@ -1,4 +1,4 @@
-"""What the environment says."""
+"""Settings, from environment variables."""
 
 import os
 from dataclasses import dataclass, field
@@ -15,9 +15,9 @@ class Settings:
     directory: Path = field(
         default_factory=lambda: Path(os.environ.get("S3_DURABLE_DIR") or "/var/lib/localstack/s3")
     )
-    #: False trades safety against a power failure for speed; `kill -9` is survived either way.
+    #: False: faster, but a power failure may lose acknowledged changes. `kill -9` loses nothing either way.
     sync: bool = field(
         default_factory=lambda: os.environ.get("S3_DURABLE_SYNC", "1").lower() not in ("0", "false")
     )
-    #: What the log and answers advise where something kept is damaged.
+    #: What log and answers advise when stored data is damaged.
     way_back: str = field(default_factory=lambda: os.environ.get("S3_DURABLE_WAY_BACK") or WAY_BACK)

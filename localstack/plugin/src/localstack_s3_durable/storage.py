@@ -27,14 +27,15 @@ from .blobs import Blobs, Draft, Source
 
 LOG = logging.getLogger(__name__)
 CHUNK = 256 * 1024
-#: Up to so many bytes are summed up before the first of them is answered; larger ones while they are read.
+#: The checksum of objects up to so many bytes is compared before the first byte is answered; that of larger ones while they
+#: are read.
 CHECKED_FIRST = 8 * 1024 * 1024
 
 type Current = Callable[[str, str, str | None], Any]
 
 
 def damaged(s3_object: Any) -> CommonServiceException:
-    """What a reader gets instead of bytes that are not the object's."""
+    """The error that a reader gets instead of damaged bytes."""
     name = getattr(s3_object, "key", None) or f"part {s3_object.part_number}"
     LOG.error("The bytes of %r (blob %s) are not what was written to the disk.", name, s3_object.blob)
     return CommonServiceException(
@@ -57,7 +58,7 @@ class StoredObject(S3StoredObject):
         self._position = 0
         self._etag: str | None = None
         self._checksum: str | None = None
-        #: The CRC-32 of what was written; None: it was written before there were sums.
+        #: The CRC-32 of what was written; None: it was written before there were checksums.
         self._wanted: int | None = getattr(s3_object, "blob_sum", None)
         self._summed = self._sum = (
             0  # so many bytes, read one after the other from the first on, and their CRC-32
@@ -80,7 +81,7 @@ class StoredObject(S3StoredObject):
         return data
 
     def _check(self, data: bytes, size: int) -> None:
-        """Sum these bytes up too. Raises CommonServiceException once the whole object's are not those written."""
+        """Add these bytes to the checksum. Raises CommonServiceException if that of the whole object is wrong."""
         self._summed += len(data)
         self._sum = zlib.crc32(data, self._sum)
         if self._summed == size and self._wanted not in (None, self._sum):
@@ -93,7 +94,7 @@ class StoredObject(S3StoredObject):
         return self._position
 
     def write(self, s: IO[bytes] | S3StoredObject | None) -> int:
-        """Take all of the stream as the object's bytes, on the disk when this returns. Returns how many there were."""
+        """Write the stream as the object's bytes, and return how many there were once they are on the disk."""
         if self._mode != "w":
             raise UnsupportedOperation("the S3 object is not open for writing")
         source: Any = BytesIO() if s is None else s
@@ -123,7 +124,7 @@ class StoredObject(S3StoredObject):
         return size
 
     def append(self, part: S3StoredObject) -> int:
-        """Take the part's bytes after those there are. Returns how many it had."""
+        """Append the part's bytes. Returns how many it had."""
         joined = self._store.draft()
         try:
             for source in (self, part):
@@ -140,7 +141,7 @@ class StoredObject(S3StoredObject):
         return added
 
     def assemble(self, parts: list[S3Part]) -> None:
-        """Take the bytes of the parts, one after the other. The object's ETag and checksum are the caller's."""
+        """Append the bytes of the parts, one after the other. The caller sets the object's ETag and checksum."""
         draft = self._store.draft()
         try:
             for part in parts:
@@ -166,7 +167,7 @@ class StoredObject(S3StoredObject):
 
     @property
     def last_modified(self) -> int:
-        """When the bytes were written, in nanoseconds since 1970: tells whether these are still the object's."""
+        """When the bytes were written, in nanoseconds since 1970: shows whether the object still has these bytes."""
         modified: int = self.s3_object.internal_last_modified
         return modified
 
@@ -197,7 +198,7 @@ class StoredObject(S3StoredObject):
             yield data
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self.closed = True
         self._release()
 
@@ -207,12 +208,12 @@ class StoredObject(S3StoredObject):
             self._source = None
 
     def __del__(self) -> None:
-        # LocalStack closes what it serves; a request that broke off in between leaves it to us.
+        # LocalStack closes what it serves, except when the request breaks off before that.
         self._release()
 
 
 class StoredMultipart(S3StoredMultipart):
-    """The parts of an upload. Each part knows its own blob, so there is nothing else to know."""
+    """The parts of an upload. Each part names its own blob, so nothing else is kept here."""
 
     _s3_store: "Storage"
 
@@ -234,7 +235,7 @@ class StoredMultipart(S3StoredMultipart):
     def copy_from_object(
         self, s3_part: S3Part, src_bucket: str, src_s3_object: S3Object, range_data: ObjectRange | None
     ) -> None:
-        """Take the bytes of an object, or a range of them, as the part's."""
+        """Copy the bytes of an object, or a range of them, into the part."""
         with (
             self._s3_store.open(src_bucket, src_s3_object) as source,
             self.open(s3_part, mode="w") as stored,
@@ -245,7 +246,7 @@ class StoredMultipart(S3StoredMultipart):
 
 
 class Storage(S3ObjectStore):
-    """All objects' bytes."""
+    """The bytes of all objects."""
 
     def __init__(
         self,
@@ -277,7 +278,7 @@ class Storage(S3ObjectStore):
         try:
             return StoredObject(s3_object, mode, self._blobs.open(s3_object.blob), self)
         except FileNotFoundError:
-            # Replaced after the caller looked it up: what it finds by name now is as good an answer.
+            # It was replaced after the caller looked it up. What has the name now is as good an answer.
             found = self._current(bucket, s3_object.key, s3_object.version_id)
             if found is None or found.blob == s3_object.blob:
                 raise damaged(s3_object) from None

@@ -1,4 +1,4 @@
-"""All that reaches into LocalStack's own objects. Written for LocalStack 4.14.0, and refuses any other.
+"""Everything that uses LocalStack's internals. It is written for LocalStack 4.14.0 and refuses any other version.
 
 LocalStack holds S3 in memory: `s3_stores[account][region].buckets[name]` is an `S3Bucket`, whose `objects` is a
 `KeyStore` (or a `VersionedKeyStore`) of `S3Object`s and whose `multiparts` are the uploads under way. LocalStack
@@ -6,7 +6,7 @@ goes on working on exactly these. They are made to report what changes in them b
 put into a store, of subclasses defined here (`reporting`); nothing of LocalStack's is replaced.
 """
 
-from . import version  # noqa: F401 - first of all: it refuses a LocalStack the other modules do not know
+from . import version  # noqa: F401 - imported first: it refuses other versions of LocalStack
 
 # isort: split
 from .loading import Loading

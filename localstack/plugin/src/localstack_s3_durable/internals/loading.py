@@ -31,7 +31,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Unreadable(Exception):
-    """A row is not as it was written, or is of no use without another one that is not; says why."""
+    """A row is damaged, or cannot be used because another row that it needs is damaged; says why."""
 
 
 class Loading:
@@ -40,7 +40,7 @@ class Loading:
     def __init__(self, memory: Memory, ledger: Ledger) -> None:
         self._memory = memory
         self._ledger = ledger
-        #: The blobs that rows name, also those that cannot be read otherwise.
+        #: The blobs that rows name, including rows that cannot be read otherwise.
         self.blobs: set[str] = set()
         self.objects = 0
         #: How many rows cannot be read.
@@ -67,7 +67,7 @@ class Loading:
                 self.blobs.add(blob)
             try:
                 load(row, attributes(row))
-            except Exception as error:  # whatever may come of text that is not what was written
+            except Exception as error:  # damaged text may raise anything
                 self.left_out += 1
                 self._leave_out(kind, row.values)
                 why = (

@@ -33,21 +33,21 @@ class Memory:
     def __init__(self) -> None:
         #: Every bucket by its name, which is unique over all accounts.
         self.live: dict[str, Any] = {}
-        #: Who is told of changes, once everything is loaded.
+        #: Called with changes, once everything is loaded.
         self.listener: Touch | None = None
-        #: What a row of the ledger is there for and cannot be read: buckets, and (bucket, key) -> version -> place.
+        #: What has a row in the ledger that cannot be read: buckets, and (bucket, key) -> version -> place.
         self.unreadable_buckets: set[str] = set()
         self.unreadable: dict[tuple[str, str], dict[str, int]] = {}
         self.regions: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
 
     def touch(self, *thing: object) -> None:
-        """Pass on that this has changed."""
+        """Report that this has changed."""
         if self.listener is not None:
             self.listener(*thing)
 
     def store(self, account: str, region: str) -> S3Store:
-        """LocalStack's store, made to report."""
+        """LocalStack's store, with collections that report changes."""
         store = s3_stores[account][region]
         if type(store.buckets) is not Buckets:
             with self._lock:
@@ -56,7 +56,7 @@ class Memory:
         return store
 
     def current(self, bucket: str, key: str, version: str | None) -> Any:
-        """The object that is there now, if it is one with bytes."""
+        """The object that is there now, if it has bytes."""
         if (found := self.live.get(bucket)) is None:
             return None
         held = found.held(key, version)
@@ -72,7 +72,7 @@ class Memory:
     def unreadable_thing(
         self, operation: str, bucket: str | None, key: str | None, version: str | None
     ) -> str | None:
-        """The name of what the request is about, where a row of it is there that cannot be read."""
+        """The name of what the request is about, if a row of it cannot be read."""
         if bucket in self.unreadable_buckets:
             return f"s3://{bucket}"
         if not self.unreadable or bucket is None:
@@ -82,7 +82,7 @@ class Memory:
         lost = self.unreadable.get((bucket, key or ""), {})
         if not lost or operation in REPLACING:
             return None
-        # Whether the version that is asked for is one of them, or the newest of all is.
+        # Whether the version that is asked for is unreadable, or else the newest one.
         held = self.live[bucket].held(key, None) if version is None else None
         if version in lost or (version is None and (held is None or held.place < max(lost.values()))):
             return f"s3://{bucket}/{key}"
@@ -91,7 +91,7 @@ class Memory:
     def removed_unreadable(
         self, bucket: str | None, objects: Iterable[tuple[str, str | None]]
     ) -> list[tuple[object, ...]]:
-        """The unreadable ones among what is to be deleted: LocalStack, which does not know them, reports nothing."""
+        """The unreadable ones among what is to be deleted. LocalStack does not know them, so it reports nothing."""
         if (found := self.live.get(bucket or "")) is None or not self.unreadable:
             return []
         plain = NULL if found.versioning_status is None else None
@@ -104,7 +104,7 @@ class Memory:
     # From memory to rows
 
     def changes(self, touched: Iterable[tuple[Any, ...]]) -> list[Change]:
-        """How these things stand now."""
+        """The current rows of these things."""
         changes = [getattr(self, f"_{kind}")(*names) for kind, *names in touched]
         for account, region in {
             (bucket.bucket_account_id, bucket.bucket_region)
@@ -126,7 +126,7 @@ class Memory:
             for field, value in vars(bucket).items()
             if field not in ("_objects", "_touch", "_defaults", "multiparts", "name")
         }
-        # LocalStack asks of this one whether it is the default itself, not whether it equals it.
+        # LocalStack asks whether this is the default object itself, not whether it is equal to it.
         if state["encryption_rule"] is DEFAULT_BUCKET_ENCRYPTION:
             del state["encryption_rule"]
         state["$tags"] = self._tags(bucket, bucket.bucket_arn)
@@ -134,7 +134,7 @@ class Memory:
 
     def _object(self, bucket_name: str, key: str, version: str) -> Change:
         row = (bucket_name, key, version)
-        if row[:2] in self.unreadable:  # what is written now takes the place of what could not be read
+        if row[:2] in self.unreadable:  # what is written now replaces what could not be read
             self.unreadable[row[:2]].pop(version, None)
             if not self.unreadable[row[:2]]:
                 del self.unreadable[row[:2]]

@@ -1,4 +1,4 @@
-"""LocalStack's collections, made to say what changes in them, and a few defects of theirs mended.
+"""LocalStack's collections, extended to report what changes in them, with a few of their defects fixed.
 
 LocalStack makes its buckets itself and goes on holding the ones it made. So what reports is not put in their place:
 they become it, in the moment they are put into a store.
@@ -19,13 +19,13 @@ Touch = Callable[..., None]
 
 
 class Places:
-    """Counts each object put into a bucket: orders the versions of a key."""
+    """A number for each object put into a bucket; it orders the versions of a key."""
 
     def __init__(self) -> None:
         self.next = itertools.count(1).__next__
 
     def after(self, last: int) -> None:
-        """Go on behind this one."""
+        """Continue after this number."""
         self.next = itertools.count(last + 1).__next__
 
 
@@ -33,7 +33,7 @@ places = Places()
 
 
 class Keys(KeyStore):
-    """The objects of a bucket without versions; says which change."""
+    """The objects of a bucket without versions; reports which change."""
 
     def __init__(self, bucket: str, touch: Touch) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -43,7 +43,7 @@ class Keys(KeyStore):
         self._successor: VersionedKeys | None = None
 
     def set(self, object_key: str, s3_object: Any) -> None:
-        """Put the object; if versioning was switched on meanwhile, into what took this one's place."""
+        """Put the object; if versioning was switched on meanwhile, into the collection that replaced this one."""
         with self._lock:
             if self._successor is None:
                 s3_object.place = places.next()
@@ -64,7 +64,7 @@ class Keys(KeyStore):
         return self._successor.pop(object_key, NULL, default)
 
     def hand_over(self, successor: "VersionedKeys") -> None:
-        """Bring the successor up to date with what came and went since it was made, and leave the rest to it."""
+        """Apply to the successor what was put and removed since it was made, and use it from now on."""
         with self._lock:
             for key in successor._store.keys() - self._store.keys():
                 del successor._store[key]
@@ -75,7 +75,7 @@ class Keys(KeyStore):
             self._successor = successor
 
 
-#: `marker`: the key and version that ended the page before the one this thread lists.
+#: `marker`: the key and version with which the page before the one that this thread lists ended.
 _page = threading.local()
 
 
@@ -105,7 +105,7 @@ class VersionedKeys(VersionedKeyStore):
         self._touch = touch
 
     def set(self, object_key: str, s3_object: Any) -> None:
-        """Put the version on top of the others."""
+        """Put the version as the newest one."""
         version = s3_object.version_id
         if version in (versions := self._store.get(object_key, {})):
             self._store[object_key] = {name: other for name, other in versions.items() if name != version}
@@ -121,7 +121,7 @@ class VersionedKeys(VersionedKeyStore):
         return found
 
     def values(self, with_versions: bool = False) -> list[Any]:
-        """All current objects, or all versions: of those, what comes behind the page before (see `listing_after`)."""
+        """All current objects, or all versions: of those, what comes after the page before (see `listing_after`)."""
         found: list[Any] = super().values(with_versions)
         marker = getattr(_page, "marker", None)
         if not with_versions or marker is None:
