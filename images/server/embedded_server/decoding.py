@@ -105,9 +105,13 @@ def _usual(type_: inspect.Type, value: Any, place: str) -> Any:
             return _usual(types[0], value, place)
         case inspect.StructType(fields=fields) if isinstance(value, list):
             if len(value) > len(fields):
-                raise ValidationError(f"Expected {len(fields)} items at most, got {len(value)} - at `{place}`")
+                raise ValidationError(
+                    f"Expected {len(fields)} items at most, got {len(value)} - at `{place}`"
+                )
             for field in fields[len(value) :]:
-                if field.required or field.default is not NODEFAULT:  # only a default factory is one to v0.9.8
+                if (
+                    field.required or field.default is not NODEFAULT
+                ):  # only a default factory is one to v0.9.8
                     raise ValidationError(f"List has no item for `{field.encode_name}` - at `{place}`")
             return {
                 field.encode_name: _usual(field.type, one, f"{place}[{at}]")

@@ -213,7 +213,7 @@ def _secret(said: object) -> Secret | str:
     setting, random = said.get("setting"), said.get("random")
     for name in [*several, *([] if setting is None else [setting])]:
         problem = (
-            names.variable_problem(name) if isinstance(name, str) else f"{name!r} is not a setting's name."
+            names.setting_problem(name) if isinstance(name, str) else f"{name!r} is not a setting's name."
         )
         if problem:
             return problem
