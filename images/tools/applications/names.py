@@ -81,13 +81,6 @@ def variable_problem(name: str) -> str | None:
     return None
 
 
-def setting_problem(name: str) -> str | None:
-    """A setting that a secret's content comes from: it never becomes a variable of a container."""
-    if _VARIABLE.fullmatch(name):
-        return None
-    return f"{name!r} is not a setting's name; use letters, digits and underscores, with a letter first."
-
-
 def value_problem(value: object) -> str | None:
     """Compose reads a default between `${NAME:-` and the next `}`, on one line."""
     if not isinstance(value, str):
