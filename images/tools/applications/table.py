@@ -212,9 +212,7 @@ def _secret(said: object) -> Secret | str:
         return f"expected: {forms}."
     setting, random = said.get("setting"), said.get("random")
     for name in [*several, *([] if setting is None else [setting])]:
-        problem = (
-            names.setting_problem(name) if isinstance(name, str) else f"{name!r} is not a setting's name."
-        )
+        problem = names.setting_problem(name)
         if problem:
             return problem
     if random is not None and (not isinstance(random, str) or any(c.isspace() for c in random)):

@@ -96,6 +96,7 @@ def test_a_bad_file_is_named(application: Application, name: str, code: str, sen
         ),
         ('worker.reads = ["NONE"]', "worker.reads", "'NONE' is neither a bucket's variable"),
         ('function.reads = ["B"]', "function.reads", "there is no such key"),
+        ('worker.secrets.key = { setting = "A-B" }', "worker.secrets.key", "'A-B' is not a variable's name"),
         ("worker.secrets.key = {}", "worker.secrets.key", "expected: {"),
         ('worker.secrets.key = { settings = ["A"], random = "" }', "worker.secrets.key", "expected: {"),
         ('worker.secrets.key = { random = "a b" }', "worker.secrets.key", "text without spaces"),
@@ -109,6 +110,12 @@ def test_a_bad_key_is_named(application: Application, declared: str, key: str, s
     assert len(said) == 1
     assert said[0].startswith(f"my/app/pyproject.toml: [tool.durable-lambda] {key}: ")
     assert sentence in said[0]
+
+
+def test_a_secret_may_come_from_a_setting_of_any_name(application: Application) -> None:
+    application.declare('worker.secrets.keys = { settings = ["AWS_BEARER_TOKEN_BEDROCK", "OPENAI_API_KEY"] }')
+    read = folder.read(application.path, "my/app").application
+    assert read.halves["worker"].secrets["keys"].settings == ("AWS_BEARER_TOKEN_BEDROCK", "OPENAI_API_KEY")
 
 
 def test_a_function_needs_a_name(application: Application) -> None:
