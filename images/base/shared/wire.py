@@ -9,13 +9,15 @@ import contextlib
 import logging
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+
+from .http1 import Malformed, Requests, Responses, compose_head
 
 log = logging.getLogger(__name__)
 #: Headers are short here, but for a client context or the tail of a log.
 HEAD_BYTES = 2**20
-#: A peer whose machine is gone sends nothing at all; the kernel asks after so many idle seconds, and then thrice.
+#: A peer whose machine is gone sends nothing at all. After so many idle seconds the kernel asks it, three times.
 _PROBE_AFTER_SECONDS, _PROBE_EVERY_SECONDS, _PROBES = 5, 2, 3
 
 
@@ -24,125 +26,107 @@ class WireError(Exception):
 
 
 @dataclass
-class Message:
-    """A request (`start` is method, target, version) or a response (version, status, reason); names in lower case."""
+class Request:
+    """A request; names of headers in lower case."""
 
-    start: list[str]
+    method: str
+    target: str
+    #: "1.1" or "1.0".
+    version: str = "1.1"
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
-    #: The body was longer than the reader takes, and was left out; this is how long it was.
+    #: How long the body was, where it was longer than the reader takes and was left out; else 0.
     refused: int = 0
 
 
-def _head(raw: bytes) -> Message:
-    first, *lines = raw.decode("latin-1").split("\r\n")
-    message = Message(first.split(" ", 2))
-    if len(message.start) < 2:
-        raise WireError(f"no HTTP: {first[:80]!r}")
-    for line in lines:
-        name, _, value = line.partition(":")
-        message.headers[name.lower()] = value.strip()
-    return message
+@dataclass
+class Response:
+    """A response; names of headers in lower case."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    #: As for a request.
+    refused: int = 0
 
 
-def _size(text: bytes | str, base: int) -> int:
-    try:
-        size = int(text, base)
-    except ValueError:
-        size = -1
-    if size < 0:
-        raise WireError(f"a length is expected, not {text[:40]!r}")
-    return size
+class _Body:
+    """A body that is kept up to `limit` bytes."""
 
-
-class Parser:
-    """Cuts what comes in into messages; bodies over `limit` bytes are read past."""
-
-    def __init__(self, limit: int, expecting: Callable[[], None] = lambda: None) -> None:
-        """`expecting` is called for who waits for `100 Continue` before it sends its body."""
-        self._buffer = bytearray()
+    def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def add(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size <= self._limit:
+            self._pieces.append(data)
+
+    def take(self) -> tuple[bytes, int]:
+        """The body, and 0; of one that was too long nothing, and its length. The next one begins."""
+        pieces, size = self._pieces, self._size
+        self._pieces, self._size = [], 0
+        if size > self._limit:
+            return b"", size
+        return (pieces[0] if len(pieces) == 1 else b"".join(pieces)), 0
+
+
+class RequestReader(Requests):
+    """Hands each whole request to `take`; bodies over `limit` bytes are read past."""
+
+    head_bytes = HEAD_BYTES
+
+    def __init__(
+        self, limit: int, take: Callable[[Request], None], expecting: Callable[[], None] = lambda: None
+    ) -> None:
+        """`expecting` is called where a client waits for `100 Continue` before it sends its body."""
+        super().__init__()
+        self._body = _Body(limit)
+        self._take = take
         self._expecting = expecting
-        self._messages = self._cut()
 
-    def feed(self, data: bytes) -> list[Message]:
-        """The messages that are complete now. Raises WireError; nothing can be read after that."""
-        self._buffer += data
-        complete = []
-        while (message := next(self._messages)) is not None:
-            complete.append(message)
-        return complete
+    def begun(self) -> None:
+        if self.headers.get("expect", "").lower() == "100-continue":
+            self._expecting()
 
-    def _cut(self) -> Generator[Message | None]:
-        """Yields None for want of more."""
-        buffer = self._buffer
-        while True:
-            while (end := buffer.find(b"\r\n\r\n")) < 0:
-                if len(buffer) > HEAD_BYTES:
-                    raise WireError(f"a head of over {HEAD_BYTES} bytes")
-                yield None
-            message = _head(bytes(buffer[:end]))
-            del buffer[: end + 4]
-            if message.headers.get("expect", "").lower() == "100-continue":
-                self._expecting()
-            if message.headers.get("transfer-encoding", "").lower() == "chunked":
-                yield from self._chunks(message)
-            elif (size := _size(message.headers.get("content-length", "0"), 10)) <= self._limit:
-                while len(buffer) < size:
-                    yield None
-                message.body = bytes(buffer[:size])
-                del buffer[:size]
-            else:
-                message.refused = size
-                yield from self._skip(size)
-            yield message
+    def piece(self, data: bytes) -> None:
+        self._body.add(data)
 
-    def _chunks(self, message: Message) -> Generator[None]:
-        buffer, body, total = self._buffer, bytearray(), 0
-        while size := _size((yield from self._line()).split(b";")[0], 16):
-            total += size
-            if total > self._limit:
-                message.refused = total
-                yield from self._skip(size + 2)
-                continue
-            while len(buffer) < size + 2:
-                yield None
-            body += buffer[:size]
-            del buffer[: size + 2]
-        while (yield from self._line()).strip():
-            pass
-        message.body = b"" if message.refused else bytes(body)
+    def complete(self) -> None:
+        target = self.target.decode("latin-1")
+        self._take(Request(self.method, target, self.version, self.headers, *self._body.take()))
 
-    def _line(self) -> Generator[None, None, bytes]:
-        while (end := self._buffer.find(b"\r\n")) < 0:
-            if len(self._buffer) > HEAD_BYTES:
-                raise WireError("a line without an end")
-            yield None
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 2]
-        return line
 
-    def _skip(self, size: int) -> Generator[None]:
-        while len(self._buffer) < size:
-            size -= len(self._buffer)
-            self._buffer.clear()
-            yield None
-        del self._buffer[:size]
+class ResponseReader(Responses):
+    """Hands each whole response to `take`; bodies over `limit` bytes are read past."""
+
+    head_bytes = HEAD_BYTES
+
+    def __init__(self, limit: int, take: Callable[[Response], None]) -> None:
+        super().__init__()
+        self._body = _Body(limit)
+        self._take = take
+
+    def piece(self, data: bytes) -> None:
+        self._body.add(data)
+
+    def complete(self) -> None:
+        self._take(Response(self.status, self.headers, *self._body.take()))
 
 
 def compose(start: str, headers: dict[str, str], body: bytes) -> bytes:
     """A message, ready to send."""
-    lines = [start, *(f"{name}: {value}" for name, value in headers.items()), f"Content-Length: {len(body)}"]
-    return "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + body
+    return compose_head(start, {**headers, "Content-Length": str(len(body))}) + body
 
 
 class _Call(asyncio.Protocol):
     """The client's end of a connection: one reply at a time."""
 
     def __init__(self, limit: int) -> None:
-        self._parser = Parser(limit)
+        self._reader = ResponseReader(limit, self._take)
         self._transport: asyncio.Transport | None = None
-        self.reply: asyncio.Future[Message] | None = None
+        self.reply: asyncio.Future[Response] | None = None
         self.lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -151,18 +135,20 @@ class _Call(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            messages = self._parser.feed(data)
-        except WireError as error:
-            self._fail(error)
+            self._reader.feed(data)
+        except Malformed as error:
+            self._fail(WireError(str(error)))
+
+    def _take(self, response: Response) -> None:
+        if self.reply is None or self.reply.done():
+            self.close()  # nobody has asked for it
             return
-        for message in messages:
-            if self.reply is None or self.reply.done():
-                self.close()
-            else:
-                self.reply.set_result(message)
+        self.reply.set_result(response)
+        if self._reader.is_last:
+            self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._fail(WireError(f"no whole message: {error or 'the connection was closed'}"))
+        self._fail(WireError(f"no whole response: {error or 'the connection was closed'}"))
 
     def _fail(self, error: WireError) -> None:
         self.lost = True
@@ -170,7 +156,7 @@ class _Call(asyncio.Protocol):
             self.reply.set_exception(error)
         self.close()
 
-    def send(self, data: bytes) -> "asyncio.Future[Message]":
+    def send(self, data: bytes) -> "asyncio.Future[Response]":
         if self._transport is None or self.lost:
             raise WireError("the connection was closed")
         self.reply = asyncio.get_running_loop().create_future()
@@ -206,7 +192,7 @@ class Client:
 
     async def request(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
-    ) -> Message:
+    ) -> Response:
         """Raises WireError: nothing is tried twice."""
         try:
             await self.open()
@@ -216,13 +202,10 @@ class Client:
             raise WireError("not connected")
         message = compose(f"{method} {path} HTTP/1.1", {"Host": self._host, **(headers or {})}, body)
         try:
-            reply = await self._connection.send(message)
+            return await self._connection.send(message)
         except BaseException:
             self.close()
             raise
-        if reply.headers.get("connection", "").lower() == "close":
-            self.close()
-        return reply
 
     def close(self) -> None:
         if self._connection is not None:
@@ -230,8 +213,9 @@ class Client:
             self._connection = None
 
 
+_MALFORMED = {400: "Bad Request", 431: "Request Header Fields Too Large"}
 #: Answers one request with a whole message (see `compose`).
-Handler = Callable[[Message], Awaitable[bytes]]
+Handler = Callable[[Request], Awaitable[bytes]]
 
 
 class _Door(asyncio.Protocol):
@@ -239,9 +223,10 @@ class _Door(asyncio.Protocol):
 
     def __init__(self, server: "Server") -> None:
         self._server = server
-        self._parser = Parser(server.limit, self._continue)
+        self._reader = RequestReader(server.limit, self._take, self._continue)
         self._transport: asyncio.Transport | None = None
-        self._waiting: deque[Message] = deque()
+        #: Requests to be answered, and at the end what a malformed one is answered.
+        self._waiting: deque[Request | bytes] = deque()
         self._answering = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -259,33 +244,39 @@ class _Door(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(data)
 
+    def _take(self, request: Request) -> None:
+        self._waiting.append(request)
+
     def data_received(self, data: bytes) -> None:
-        try:
-            self._waiting.extend(self._parser.feed(data))
-        except WireError as error:
-            self._write(compose("HTTP/1.1 400 Bad Request", {"Connection": "close"}, f"{error}\n".encode()))
-            self.close()
+        if self._transport is None or self._transport.is_closing():
             return
+        try:
+            self._reader.feed(data)
+        except Malformed as error:
+            self._reader.is_last = True
+            start = f"HTTP/1.1 {error.status} {_MALFORMED[error.status]}"
+            self._waiting.append(compose(start, {"Connection": "close"}, f"{error}\n".encode()))
         if self._waiting and not self._answering:
             self._answering = True
             self._server.keep(asyncio.create_task(self._answer()))
 
     async def _answer(self) -> None:
-        """Not ended with the connection: an invocation goes on when its caller hangs up, as in AWS."""
+        """Goes on when the connection ends: an invocation runs to its end when its caller hangs up, as in AWS."""
         try:
             while self._waiting:
                 request = self._waiting.popleft()
-                try:
-                    answer = await self._server.handler(request)
-                except Exception:
-                    log.exception("%s failed", " ".join(request.start[:2]))
-                    answer = compose("HTTP/1.1 500 Internal Server Error", {}, b"")
-                self._write(answer)
-                last = request.headers.get("connection", "").lower() == "close"
-                if last or request.start[-1] == "HTTP/1.0":
-                    self.close()
+                self._write(request if isinstance(request, bytes) else await self._answer_to(request))
+            if self._reader.is_last:
+                self.close()
         finally:
             self._answering = False
+
+    async def _answer_to(self, request: Request) -> bytes:
+        try:
+            return await self._server.handler(request)
+        except Exception:
+            log.exception("%s %s failed", request.method, request.target)
+            return compose("HTTP/1.1 500 Internal Server Error", {}, b"")
 
     def close(self) -> None:
         if self._transport is not None:

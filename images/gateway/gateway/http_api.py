@@ -16,7 +16,7 @@ from aiohttp import web
 
 from shared.trace import trace_id
 
-from . import answers, events, leavers, pages
+from . import answers, disconnects, events, pages
 from .authorizer import Authorizer, Jwt, RefusedError
 from .environments import ThrottledError
 from .invoker import Call, Invoker, LostError, Result
@@ -67,7 +67,7 @@ class HttpApi:
         self._api = events.Api(settings.account, settings.api_id, settings.stage)
 
     def application(self) -> web.Application:
-        app = web.Application(client_max_size=PAYLOAD_BYTES, middlewares=[leavers.forgive])
+        app = web.Application(client_max_size=PAYLOAD_BYTES, middlewares=[disconnects.log_disconnect])
         app.router.add_route("*", r"/{tail:[\s\S]*}", self._handle)
         return app
 

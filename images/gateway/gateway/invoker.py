@@ -149,7 +149,7 @@ class Invoker:
             loan.rest = LOST_SECONDS
             raise LostError(f"execution environment {address} was lost while it ran the request") from error
         self._connections.keep(address, client)
-        if reply.start[1] == "200":
+        if reply.status == 200:
             error_kind = reply.headers.get("x-amz-function-error")
             return Result(reply.body, error_kind, reply.headers.get("x-amz-log-result"))
         if "x-sandbox-refused" in reply.headers:

@@ -20,7 +20,7 @@ from aiohttp import web
 from shared.sigv4 import Request
 from shared.trace import trace_id
 
-from . import leavers, pages
+from . import disconnects, pages
 from .backlog import Backlog, DamagedError, Event
 from .delivery import Delivery
 from .environments import Environments, ThrottledError
@@ -115,7 +115,7 @@ class LambdaApi:
 
     def application(self) -> web.Application:
         app = web.Application(
-            client_max_size=SYNCHRONOUS_BYTES + 1, middlewares=[leavers.forgive, self._guard]
+            client_max_size=SYNCHRONOUS_BYTES + 1, middlewares=[disconnects.log_disconnect, self._guard]
         )
         app.router.add_post("/2015-03-31/functions/{name}/invocations", self._invoke)
         app.router.add_get("/_local/health", self._health)

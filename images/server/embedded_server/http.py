@@ -1,6 +1,6 @@
-"""HTTP/1.1, by hand on the event loop: a request costs a parse and a write, no task and no future.
+"""HTTP/1.1 on the event loop without a framework: a request costs a parse and a write, no task and no future.
 
-See docs/decisions/0011-http.md for why no framework. What a path answers is in `app`.
+See docs/decisions/0011-http.md for the reason. What a path answers is in `app`.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from email.utils import formatdate
 from time import time
 from typing import Protocol, cast
 
-import httptools
+from shared.http1 import Malformed, Requests
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,6 @@ REASONS = {
 STATUS_LINES = {code: f"HTTP/1.1 {code} {reason}\r\n" for code, reason in REASONS.items()}
 
 MAX_BODY = 2 * 1024 * 1024  # bytes, as in v0.9.8
-MAX_HEAD = 400 * 1024  # bytes
 HIGH_WATER = 1024 * 1024  # bytes a client may leave unread before nothing more is read from it
 
 type Headers = dict[str, str]
@@ -61,22 +60,18 @@ class App(Protocol):
         """The client is gone."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(Requests, asyncio.Protocol):
     """A client's connection."""
 
     def __init__(self, app: App) -> None:
+        super().__init__()
         self._app = app
-        self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
-        self._url = b""
-        self._headers: Headers = {}
         self._body: list[bytes] = []
         self._size = 0
-        self._head = 0
-        self._keep = True
-        self._chunked = False
-        self._old = False
-        #: Answers owed: only then may something overtake.
+        #: Why nothing more is read: to be said after the answers that are owed.
+        self._last_words: tuple[int, str] | None = None
+        #: How many requests are not answered yet. Only while there are none may an answer leave out of turn.
         self.owed = 0
         self.closing = False
         #: Extra header lines of each answer to the request being handled (CORS).
@@ -97,20 +92,12 @@ class Connection(asyncio.Protocol):
         self._app.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        if self.closing or self._last_words is not None:
+            return
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass
-        except httptools.HttpParserCallbackError:
-            log.exception("a request could not be handled")
-            if not self.closing:
-                self.finish(500)
-        except httptools.HttpParserError:
-            if not self.closing:
-                self.finish(400)
-        self._head += len(data)
-        if self._head > MAX_HEAD and not self._size and not self.closing:
-            self.finish(431)
+            self.feed(data)
+        except Malformed as error:
+            self.finish(error.status, str(error))
 
     def pause_writing(self) -> None:
         self._transport.pause_reading()
@@ -126,48 +113,36 @@ class Connection(asyncio.Protocol):
 
     # From the parser.
 
-    def on_message_begin(self) -> None:
-        self._url = b""
-        self._headers = {}
+    def begun(self) -> None:
         self._body = []
-        self._size = self._head = 0
-
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        if key in self._headers and key in ("host", "origin"):
-            text = f"{self._headers[key]}, {text}"  # two of them are no host, and no origin
-        self._headers[key] = text
-
-    def on_headers_complete(self) -> None:
-        if self._headers.get("expect", "").lower() == "100-continue":
+        self._size = 0
+        if self.headers.get("expect", "").lower() == "100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def on_body(self, chunk: bytes) -> None:
-        self._size += len(chunk)
-        if self._size <= MAX_BODY:
-            self._body.append(chunk)
-        elif not self.closing:
-            self.finish(413, "Failed to buffer the request body: length limit exceeded")
+    def piece(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > MAX_BODY:
+            raise Malformed(413, "Failed to buffer the request body: length limit exceeded")
+        self._body.append(data)
 
-    def on_message_complete(self) -> None:
+    def complete(self) -> None:
         if self.closing:
             return
-        self._head = 0
-        self._keep = self._parser.should_keep_alive()
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self.owed += 1
-        self._app.handle(self, self._parser.get_method().decode(), self._url, self._headers, body)
+        try:
+            self._app.handle(self, self.method, self.target, self.headers, body)
+        except Exception:
+            log.exception("a request could not be handled")
+            self.owed -= 1
+            self.finish(500)
 
     # From the app.
 
     @property
     def needs_host(self) -> bool:
         """Whether the request must name a host: in HTTP/1.1."""
-        version: str = self._parser.get_http_version()
-        return version != "1.0"
+        return self.version != "1.0"
 
     @property
     def backlog(self) -> int:
@@ -179,15 +154,15 @@ class Connection(asyncio.Protocol):
         self.owed -= 1
         if self._transport.is_closing():
             return
-        last = "" if self._keep or self.owed else "connection: close\r\n"
+        last = "connection: close\r\n" if self.is_last and not self.owed and self._last_words is None else ""
         type_ = f"content-type: {kind}\r\n" if kind else ""
         self._transport.write(
             f"{STATUS_LINES[status]}{type_}{self.extra}{extra}content-length: {len(body)}\r\n"
             f"{last}date: {DATE}\r\n\r\n".encode("latin-1")
             + body
         )
-        if last:
-            self.close()
+        if not self.owed:
+            self._answered()
 
     def reply_head(self, size: int, status: int, kind: str, extra: str) -> None:
         """Answers a HEAD request."""
@@ -197,8 +172,8 @@ class Connection(asyncio.Protocol):
             f"{STATUS_LINES[status]}{type_}{self.extra}{extra}content-length: {size}\r\ndate: {DATE}\r\n\r\n"
         )
         self._transport.write(head.encode("latin-1"))
-        if not self._keep:
-            self.close()
+        if not self.owed:
+            self._answered()
 
     def stream(self) -> None:
         """Answers with an event stream that stays open."""
@@ -219,11 +194,23 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def finish(self, status: int, message: str = "") -> None:
-        """Answers what cannot be read on, and closes."""
-        self._keep = False
+        """Reads nothing more: says why once every request before is answered, and closes."""
+        self._last_words = status, message
+        if not self.owed:
+            self._say_last(status, message)
+
+    def _answered(self) -> None:
+        """No answer is owed any more."""
+        if self._last_words is not None:
+            self._say_last(*self._last_words)
+        elif self.is_last:
+            self.close()
+
+    def _say_last(self, status: int, message: str) -> None:
+        self._last_words = None
+        self.is_last = True
         self.owed = 1
         self.reply(status, message.encode(), "text/plain; charset=utf-8" if message else "")
-        self.close()
 
     def close(self) -> None:
         """Closes once everything written is sent."""

@@ -5,8 +5,7 @@ import json
 from collections.abc import Callable
 
 from shared.doors import Ask, Doors
-
-from .head import Head, Malformed, Requests
+from shared.http1 import Malformed, Requests, compose_head
 
 #: How long a refused client may still send the rest of its request, so that it reads why it was refused.
 _LINGER_SECONDS = 1.0
@@ -65,6 +64,34 @@ class _Server(asyncio.Protocol):
         self._client.resume()
 
 
+class Passing(Requests):
+    """Requests that are passed on as they were understood: the server reads nothing that was not looked at.
+
+    `look` is asked about each one and may raise; then `take` gets its head, and its body in the pieces that it comes in.
+    """
+
+    def __init__(self, look: Callable[[Ask], None], take: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self._look = look
+        self._take = take
+
+    def begun(self) -> None:
+        target = self.target.decode("latin-1")
+        self._look(Ask(self.method, target, self.headers.get, self.version != "1.0"))
+        self._take(compose_head(f"{self.method} {target} HTTP/{self.version}", self.headers))
+
+    def piece(self, data: bytes) -> None:
+        self._take(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
+
+    def complete(self) -> None:
+        if self._is_chunked:
+            self._take(b"0\r\n\r\n")
+
+    @property
+    def _is_chunked(self) -> bool:
+        return "transfer-encoding" in self.headers
+
+
 class Client(asyncio.Protocol):
     """A client's connection."""
 
@@ -75,7 +102,7 @@ class Client(asyncio.Protocol):
         self._doors = doors
         self._port = port
         self._server: asyncio.Transport | None = None
-        self._requests = Requests(self._look, self._pass)
+        self._requests = Passing(self._look, self._pass)
         self._connecting: asyncio.Task[None] | None = None
         self._over = False
 
@@ -135,11 +162,10 @@ class Client(asyncio.Protocol):
         if self._server is not None and not self._server.is_closing():
             self._server.resume_reading()
 
-    def _look(self, head: Head) -> None:
-        ask = Ask(head.method, head.target, head.headers.get, not head.is_1_0)
+    def _look(self, ask: Ask) -> None:
         refusal = self._doors.refusal(ask)
         if refusal is not None:
-            raise _Refused(*refusal, head.method == "POST" and head.target == "/")
+            raise _Refused(*refusal, ask.method == "POST" and ask.target == "/")
 
     def _pass(self, data: bytes) -> None:
         if self._server is not None:

@@ -11,7 +11,7 @@ import re
 
 from shared.doors import Ask, Doors
 from shared.trace import trace_id
-from shared.wire import Message, Server, compose
+from shared.wire import Request, Server, compose
 
 from .environment import BusyError, Environment
 from .invocation import Invocation
@@ -57,9 +57,9 @@ class Front:
         await server.start(host, port)
         return server
 
-    async def _handle(self, request: Message) -> bytes:
-        method, path = request.start[0], request.start[1].partition("?")[0]
-        ask = Ask(method, request.start[1], request.headers.get, request.start[-1] != "HTTP/1.0")
+    async def _handle(self, request: Request) -> bytes:
+        method, path = request.method, request.target.partition("?")[0]
+        ask = Ask(method, request.target, request.headers.get, request.version != "1.0")
         if refusal := _DOORS.refusal(ask):
             return _failure(refusal.status, "AccessDeniedException", refusal.message)
         if method == "GET" and path == "/health":
@@ -68,7 +68,7 @@ class Front:
             return await self._invoke(request)
         return _failure(404, "UnknownOperationException", f"{method} {path} is no call of an environment")
 
-    async def _invoke(self, request: Message) -> bytes:
+    async def _invoke(self, request: Request) -> bytes:
         if request.refused:
             message = f"{request.refused} byte payload is too large (limit {_EVENT_BYTES} bytes)"
             return _failure(413, "RequestTooLargeException", message)

@@ -9,7 +9,7 @@ import socket
 import time
 import uuid
 
-from shared.wire import Message
+from shared.wire import Response
 
 from . import runtime_api
 from .invocation import Fault, Invocation
@@ -42,7 +42,7 @@ class Generation:
         self._rie_id = ""
         self._deadline_ms = 0
         self._handed = asyncio.Event()
-        self._post: asyncio.Task[Message] | None = None
+        self._post: asyncio.Task[Response] | None = None
         self._failed = False
         self._watch: asyncio.TimerHandle | None = None
         self._init_fault: Fault | None = None
@@ -199,7 +199,7 @@ class Generation:
         if self._current is None or self._current.request_id != request_id:
             return False
         reply = await self._running.answer(f"invocation/{self._rie_id}/{kind}", body)
-        return reply.start[1].startswith("2")
+        return 200 <= reply.status < 300
 
     async def init_error(self, body: bytes, error_type: str) -> None:
         self._init_fault = Fault(error_type, "", body=body)

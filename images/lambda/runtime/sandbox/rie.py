@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from shared.wire import Client, Message, WireError
+from shared.wire import Client, Response, WireError
 
 BINARY = os.environ.get("LAMBDA_RIE_PATH", "/usr/local/bin/aws-lambda-rie")
 _HOST = "127.0.0.1"
@@ -105,21 +105,21 @@ class Rie:
                 raise RieError(f"RIE ({BINARY}) ended at its start with status {self._process.returncode}")
             await asyncio.sleep(0.003)
 
-    async def _request(self, client: Client, method: str, path: str, body: bytes = b"") -> Message:
+    async def _request(self, client: Client, method: str, path: str, body: bytes = b"") -> Response:
         try:
             return await client.request(method, path, body)
         except WireError as error:
             raise RieError(f"RIE went away: {error}") from error
 
-    async def invoke(self, payload: bytes) -> Message:
+    async def invoke(self, payload: bytes) -> Response:
         return await self._request(
             self._invoking, "POST", "/2015-03-31/functions/function/invocations", payload
         )
 
-    async def next(self) -> Message:
+    async def next(self) -> Response:
         return await self._request(self._next, "GET", f"{_PATH}/invocation/next")
 
-    async def answer(self, path: str, body: bytes) -> Message:
+    async def answer(self, path: str, body: bytes) -> Response:
         """Hands on what the function posted: `path` below /2018-06-01/runtime/."""
         return await self._request(self._answers, "POST", f"{_PATH}/{path}", body)
 

@@ -7,7 +7,7 @@ invocation is what ends one: there the function is frozen.
 import json
 from typing import Protocol
 
-from shared.wire import Message, Server, compose
+from shared.wire import Request, Server, compose
 
 from .rie import RieError
 
@@ -62,8 +62,8 @@ class RuntimeApi:
         await server.start(HOST, PORT)
         return server
 
-    async def _answer(self, request: Message) -> bytes:
-        method, path = request.start[0], request.start[1].removeprefix(f"{_VERSION}/")
+    async def _answer(self, request: Request) -> bytes:
+        method, path = request.method, request.target.removeprefix(f"{_VERSION}/")
         error_type = request.headers.get("lambda-runtime-function-error-type", "")
         try:
             match method, path.split("/"):

@@ -1,22 +1,22 @@
-"""Clients that leave in the middle of their body."""
+"""Clients that disconnect before their whole request body has arrived."""
 
 import logging
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-log = logging.getLogger("gateway.leavers")
+log = logging.getLogger("gateway.disconnects")
 
 
 @web.middleware
-async def forgive(
+async def log_disconnect(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """One line in the log for such a client; to aiohttp it is an error of the handler's, with a traceback."""
+    """Logs one line for such a client, where aiohttp would log a traceback as for an error of ours."""
     try:
         return await handler(request)
     except ConnectionResetError:
         if request.content.exception() is None:
             raise
-        log.info("%s %s: the client left in the middle of its body", request.method, request.path)
+        log.info("%s %s: the client disconnected while it sent its body", request.method, request.path)
         return web.Response(status=400)
