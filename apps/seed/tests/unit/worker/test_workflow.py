@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from resonate.error import ApplicationError
+from botocore.exceptions import ClientError
 from resonate.resonate import Resonate
 from resonate.retry import Never
 
@@ -80,6 +80,6 @@ async def test_a_document_goes_through_the_four_steps(objects: dict[str, bytes])
 
 
 async def test_a_document_that_is_not_there_fails_the_job(objects: dict[str, bytes]) -> None:
-    with pytest.raises(ApplicationError, match="404"):
+    with pytest.raises(ClientError, match="404"):
         await run({**JOB, "documentUrl": "s3://documents/none"})
     assert list(objects) == ["/documents/a%20letter.txt"]
