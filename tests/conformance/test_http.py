@@ -56,7 +56,7 @@ def test_the_order_of_keys(client: httpx.Client) -> None:
     body = {"kind": "promise.search", "head": {"corrId": "1", "version": VERSION}, "data": {"limit": 1001}}
     assert client.post("/", json=body).text == (
         '{"kind":"promise.search","head":{"corrId":"1","status":400,"version":"2026-04-01"},'
-        "\"data\":\"Invalid 'limit' — must be between 1 and 1000\"}"
+        '"data":"Invalid \'limit\' — must be between 1 and 1000"}'
     )
 
 
@@ -93,7 +93,10 @@ def test_malformed_requests(server: Server, body: bytes, kind: str, corr: str) -
     """Each server says in its own words what is wrong."""
     status, answer = server.raw(body)
     words = answer.pop("data")
-    assert (status, answer) == (400, {"kind": kind, "head": {"corrId": corr, "status": 400, "version": VERSION}})
+    assert (status, answer) == (
+        400,
+        {"kind": kind, "head": {"corrId": corr, "status": 400, "version": VERSION}},
+    )
     assert words.startswith("Invalid request envelope: ")
 
 

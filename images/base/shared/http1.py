@@ -139,7 +139,9 @@ class Requests(_Messages):
         The parser stops at the end of such a head, so another one reads the request without that wish.
         """
         del self.headers["upgrade"]
-        head = compose_head(f"{self.method} {self.target.decode('latin-1')} HTTP/{self.version}", self.headers)
+        head = compose_head(
+            f"{self.method} {self.target.decode('latin-1')} HTTP/{self.version}", self.headers
+        )
         self._upgrading = False
         self._parser = httptools.HttpRequestParser(self)
         self.feed(head + rest)

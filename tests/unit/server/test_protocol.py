@@ -27,7 +27,11 @@ def refusal(kind: str, data: Any) -> str:
         ("promise.get", {"id": 2**64}, "Expected `str`, got `float` - at `$.id`"),
         ("promise.create", {"id": "a"}, "Object missing required field `timeoutAt`"),
         ("promise.create", {"id": "a", "timeoutAt": -1}, "Expected `int` >= 0 - at `$.timeoutAt`"),
-        ("promise.create", {"id": "a", "timeoutAt": 2**63}, f"Expected `int` <= {2**63 - 1} - at `$.timeoutAt`"),
+        (
+            "promise.create",
+            {"id": "a", "timeoutAt": 2**63},
+            f"Expected `int` <= {2**63 - 1} - at `$.timeoutAt`",
+        ),
         ("promise.create", {"id": "a", "timeoutAt": 1.0}, "Expected `int`, got `float` - at `$.timeoutAt`"),
         (
             "promise.create",
@@ -101,12 +105,18 @@ def test_a_word_may_be_an_objects_only_key() -> None:
         (b'{"kind":"x",}', "unknown", "0", "JSON is malformed: trailing comma in object (byte 12)"),
         (b"{}", "unknown", "0", "Object missing required field `kind`"),
         (b'{"kind":"x"}', "x", "0", "Object missing required field `head`"),
-        (b'{"kind":"x","head":{"corrId":"c"},"data":{}}', "x", "c", "missing required field `version` - at `$.head`"),
+        (
+            b'{"kind":"x","head":{"corrId":"c"},"data":{}}',
+            "x",
+            "c",
+            "missing required field `version` - at `$.head`",
+        ),
         (b'{"kind":5,"head":{"corrId":"c"}}', "unknown", "c", "Expected `str`, got `int` - at `$.kind`"),
         (b"[1]", "unknown", "0", "List has no item for `head` - at `$`"),
         (b'"x"', "unknown", "0", "Expected `object`, got `str`"),
         (
-            b'{"kind":"x","head":{"corrId":"c","version":""},"data":%s}' % (b'{"a":' * 127 + b"1" + b"}" * 127),
+            b'{"kind":"x","head":{"corrId":"c","version":""},"data":%s}'
+            % (b'{"a":' * 127 + b"1" + b"}" * 127),
             "unknown",
             "0",
             "more than 127 objects and lists are nested",

@@ -101,7 +101,10 @@ LARGE = {
 #: Read as one request each: the method, the target, the body, and of its headers those of interest.
 READ = {
     "a body": (POST + b"Content-Length: 5\r\n\r\nGET /", ("POST", "/", b"GET /")),
-    "chunks": (CHUNKED + b"5;x=y\r\nPOST \r\nA\r\n0123456789\r\n0\r\n\r\n", ("POST", "/", b"POST 0123456789")),
+    "chunks": (
+        CHUNKED + b"5;x=y\r\nPOST \r\nA\r\n0123456789\r\n0\r\n\r\n",
+        ("POST", "/", b"POST 0123456789"),
+    ),
     "CHUNKED": (POST + b"Transfer-Encoding: CHUNKED \r\n\r\n1\r\na\r\n0\r\n\r\n", ("POST", "/", b"a")),
     "trailers": (CHUNKED + b"1\r\na\r\n0\r\nHost: evil.example\r\nOrigin: null\r\n\r\n", ("POST", "/", b"a")),
     "an empty line before": (b"\r\n" + GET + b"\r\n", ("GET", "/", b"")),
@@ -111,7 +114,8 @@ READ = {
         ("POST", "/", b"ab"),
     ),
     "such a wish and chunks": (
-        POST + b"Connection: upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        POST
+        + b"Connection: upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
         ("POST", "/", b"ab"),
     ),
 }
