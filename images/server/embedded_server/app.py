@@ -167,13 +167,13 @@ class App:
                 connection.reply(401, b"Unauthorized", TEXT)
                 return
         stream = Stream(connection, group, id, self._buffer)
-        if not self._delivery.opened(group, stream):
+        if self._delivery.full:
             log.warning("poll of %s@%s refused: at capacity", id, group)
             connection.reply(503, b"Poll registration at capacity", TEXT)
             return
         self._streams[connection] = stream
         connection.stream()
-        self._delivery.welcome(group, stream)
+        self._delivery.opened(group, stream)
         log.info("worker %s@%s polls", id, group)
 
     @staticmethod

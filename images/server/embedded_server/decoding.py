@@ -20,9 +20,8 @@ from .protocol import REQUESTS, PromiseCreateData, PromiseSettleData, Refusal, R
 DEPTH = 127
 
 _ENVELOPE = Decoder(RequestEnvelope)
-_DECODERS: dict[type[Struct], Decoder[Any]] = {
-    kind: Decoder(kind) for kind in (*REQUESTS.values(), PromiseCreateData, PromiseSettleData)
-}
+_TYPES: list[type[Struct]] = [*REQUESTS.values(), PromiseCreateData, PromiseSettleData]
+_DECODERS: dict[type[Struct], Decoder[Any]] = {kind: Decoder(kind) for kind in _TYPES}
 _FAILURES = (ValidationError, DecodeError, UnicodeDecodeError, RecursionError)
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
@@ -118,9 +117,9 @@ def _usual(type_: inspect.Type, value: Any, place: str) -> Any:
                 for at, (field, one) in enumerate(zip(fields, value, strict=False))
             }
         case inspect.StructType(fields=fields) if isinstance(value, dict):
-            types = {field.encode_name: field.type for field in fields}
+            known = {field.encode_name: field.type for field in fields}
             return {
-                key: _usual(types[key], one, f"{place}.{key}") for key, one in value.items() if key in types
+                key: _usual(known[key], one, f"{place}.{key}") for key, one in value.items() if key in known
             }
         case inspect.ListType(item_type=item) if isinstance(value, list):
             return [_usual(item, one, f"{place}[{at}]") for at, one in enumerate(value)]
@@ -128,7 +127,9 @@ def _usual(type_: inspect.Type, value: Any, place: str) -> Any:
             if isinstance(value, dict) and list(value.values()) == [None]:
                 (value,) = value
             if value not in words:
-                raise ValidationError(f"Expected one of {', '.join(words)}, got {value!r} - at `{place}`")
+                raise ValidationError(
+                    f"Expected one of {', '.join(map(str, words))}, got {value!r} - at `{place}`"
+                )
             return value
         case _:
             return value

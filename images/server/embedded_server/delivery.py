@@ -12,14 +12,15 @@ from functools import partial
 from . import address
 from .address import Poll, Push
 from .config import Transports
+from .listeners import Listeners
 from .metrics import Metrics
 from .offers import Offers
-from .polls import Polls, Stream
 from .protocol import text
 from .push import Pusher
 from .state import records
 from .state.transaction import Outcome
 from .store import Store
+from .streams import Stream, Streams
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,10 @@ class Delivery:
         self._poll_enabled = settings.http_poll.enabled
         self._push_enabled = settings.http_push.enabled
         self._head = f'"head":{{"serverUrl":{text(server_url)}}},"kind":"execute"}}'
-        self.polls = Polls(settings.http_poll.max_connections, store.tx.retry / 1000)
-        # A worker forgets an offer when it might be another's: it is reminded before.
-        self._offers = Offers(store.pending, self._offer_message, 0.8 * store.tx.retry / 1000)
+        self._streams = Streams(settings.http_poll.max_connections)
+        self._listeners = Listeners(self._streams, store.tx.retry / 1000)
+        # A worker forgets an offer once the task may be offered to another one: it is reminded before that.
+        self._offers = Offers(self._streams, store.pending, self._offer_message, 0.8 * store.tx.retry / 1000)
         self.pusher = Pusher(settings.http_push, metrics)
         #: Offers not sent yet: task id -> (version, address). Only a paused server keeps any for long.
         self.executes: dict[str, tuple[int, str]] = {}
@@ -68,19 +70,22 @@ class Delivery:
         """Offers no more."""
         self._offers.stop()
 
-    def opened(self, group: str, stream: Stream) -> bool:
-        """A worker polls; False where too many do."""
-        return self.polls.add(group, stream)
+    @property
+    def full(self) -> bool:
+        """Whether no more workers may poll."""
+        return self._streams.full
 
-    def welcome(self, group: str, stream: Stream) -> None:
-        """Its stream takes messages from now on."""
-        self.polls.welcome(group)
+    def opened(self, group: str, stream: Stream) -> None:
+        """A worker polls: its stream takes messages from now on."""
+        self._streams.add(group, stream)
+        self._listeners.opened(group)
         self._offers.opened(group, stream)
 
     def closed(self, group: str, stream: Stream) -> None:
-        """The worker's stream is gone."""
-        self.polls.remove(group, stream)
-        self._offers.closed(group, stream)
+        """The worker's stream is closed."""
+        line = self._streams.remove(group, stream)
+        if line is not None:
+            self._offers.closed(line)
 
     def publish(self, tx: Outcome) -> None:
         """Sends what a commit has made."""
@@ -138,7 +143,7 @@ class Delivery:
         """One message to one address."""
         where = address.parse(to)
         if isinstance(where, Poll) and self._poll_enabled:
-            self.polls.send(where, message)
+            self._listeners.send(where, message)
         elif isinstance(where, Push) and self._push_enabled:
             self.pusher.send(where.url, message)
         else:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
 from .address import Poll
-from .polls import Stream
+from .streams import Line, Stream, Streams
 
 log = logging.getLogger(__name__)
 
@@ -31,27 +31,6 @@ SOON = 0.3
 PATIENCE = 2.0
 #: A stream that is passed over gets an offer again after a second, then after twice that, up to so many seconds.
 LONGEST_REST = 60.0
-
-
-class Line:
-    """A stream, with what it was offered and has not taken up."""
-
-    __slots__ = ("named", "open", "proven", "rest", "rests_until", "stream")
-
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
-        #: What any worker may take, and what is for this one alone.
-        self.open: dict[str, None] = {}
-        self.named: dict[str, None] = {}
-        #: Whether it takes tasks up: until it has, it gets one at a time where another one does.
-        self.proven = False
-        self.rest = 0.0
-        self.rests_until = 0.0
-
-    def passed_over(self, now: float) -> None:
-        self.proven = False
-        self.rest = min(max(1.0, self.rest * 2), LONGEST_REST)
-        self.rests_until = now + self.rest
 
 
 class Offer:
@@ -77,12 +56,16 @@ class Offers:
     """
 
     def __init__(
-        self, still: Callable[[str, int], bool], message: Callable[[str, int], str], again: float
+        self,
+        streams: Streams,
+        still: Callable[[str, int], bool],
+        message: Callable[[str, int], str],
+        again: float,
     ) -> None:
+        self._lines = streams.groups
         self._still = still
         self._message = message
         self._again = again
-        self._lines: dict[str, list[Line]] = {}
         #: Every offer by its task, those that wait and those that were sent.
         self._offers: dict[str, Offer] = {}
         #: What waits, by group (for `uni` by group and id), in order; what came back from a stream goes first.
@@ -148,19 +131,13 @@ class Offers:
     # What happens to streams.
 
     def opened(self, group: str, stream: Stream) -> None:
-        self._lines.setdefault(group, []).append(Line(stream))
+        """The stream is among the others now."""
         for key in {(group, ""), (group, stream.id)}:
             self._pump(key)
 
-    def closed(self, group: str, stream: Stream) -> None:
-        lines = self._lines.get(group, [])
-        for line in lines:
-            if line.stream is stream:
-                lines.remove(line)
-                if not lines:
-                    del self._lines[group]
-                self._take_all_back(line)
-                break
+    def closed(self, line: Line) -> None:
+        """The stream is no longer among the others: what it was offered goes to them."""
+        self._take_all_back(line)
 
     # How they come together.
 
@@ -288,7 +265,7 @@ class Offers:
             if not self._holds[line.stream.id]:
                 if age >= (PATIENCE if line.proven else SOON):
                     log.info("worker %s takes no tasks: they go to others", line.stream.id)
-                    line.passed_over(now)
+                    line.passed_over(now, LONGEST_REST)
                     self._take_all_back(line)
                 return
             fewest = min(others, key=lambda other: len(other.open))

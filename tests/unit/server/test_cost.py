@@ -48,7 +48,6 @@ class Counted:
         delivery = Delivery(self.store, metrics, Transports(), "http://server")
         worker = Worker()
         delivery.opened("worker", worker)
-        delivery.welcome("worker", worker)
         self.store.published = delivery.publish
         self._api = Api(self.store, timers, delivery, metrics, None, False)
         self.syncs = 0

@@ -13,6 +13,7 @@ import pytest
 from conftest import Running
 
 Launch = Callable[..., Running]
+Stopped = Callable[..., Running]
 FAR = 32_503_680_000_000
 SECRET = "a stored checkpoint"
 SENTENCE = "The server's store is damaged, and nothing is answered from it any more"
@@ -23,10 +24,32 @@ def create(server: Running, id: str, size: int = 300) -> int:
     return server.send("promise.create", {"id": id, "timeoutAt": FAR, "param": param})[0]
 
 
-def filled(server: Running, count: int = 60) -> list[str]:
-    ids = [f"p{n}" for n in range(count)]
-    assert {create(server, id) for id in ids} == {200}
-    return ids
+def fill(server: Running, count: int, size: int = 300) -> None:
+    assert {create(server, f"p{n}", size) for n in range(count)} == {200}
+
+
+@pytest.fixture
+def stopped(launch: Launch) -> Callable[..., Running]:
+    """A server that was stopped with so many promises in its file: p0, p1, …"""
+
+    def make(count: int, size: int = 300, **settings: str) -> Running:
+        server = launch(**settings)
+        fill(server, count, size)
+        assert server.stop() == 0
+        return server
+
+    return make
+
+
+def file_of(server: Running) -> Path:
+    return server.folder / "resonate.db"
+
+
+def change(server: Running, *statements: str) -> None:
+    """Changes the stopped server's file behind its back: pages fit together, sums do not."""
+    with closing(sqlite3.connect(file_of(server))) as database, database:
+        for statement in statements:
+            assert database.execute(statement).rowcount in (1, -1)  # -1: it is no UPDATE
 
 
 def flip(path: Path, offset: int) -> None:
@@ -71,7 +94,7 @@ def said(server: Running) -> str:
 @pytest.mark.parametrize("where", ["head", "middle", "last"])
 def test_one_bit_in_the_log_after_a_kill(launch: Launch, where: str) -> None:
     server = launch()
-    filled(server)
+    fill(server, 60)
     server.kill()
     log = server.folder / "resonate.db-wal"
     size = log.stat().st_size
@@ -88,11 +111,9 @@ def test_one_bit_in_the_log_after_a_kill(launch: Launch, where: str) -> None:
     assert {path.name: path.read_bytes() for path in server.folder.iterdir()} == before
 
 
-def test_overwritten_pages(launch: Launch) -> None:
-    server = launch()
-    filled(server, 400)
-    assert server.stop() == 0
-    path = server.folder / "resonate.db"
+def test_overwritten_pages(stopped: Stopped) -> None:
+    server = stopped(400)
+    path = file_of(server)
     data = bytearray(path.read_bytes())
     rng = random.Random(3)
     for page in rng.sample(range(2, len(data) // 4096), 40):
@@ -103,11 +124,9 @@ def test_overwritten_pages(launch: Launch) -> None:
     said(server)
 
 
-def test_a_file_cut_short_and_a_file_that_is_no_database(launch: Launch) -> None:
-    server = launch()
-    filled(server, 400)
-    assert server.stop() == 0
-    path = server.folder / "resonate.db"
+def test_a_file_cut_short_and_a_file_that_is_no_database(stopped: Stopped) -> None:
+    server = stopped(400)
+    path = file_of(server)
     data = path.read_bytes()
     for broken in (data[: len(data) // 2], b"\0" * 100 + data[100:], b"not a database" * 1000):
         path.write_bytes(broken)
@@ -120,12 +139,6 @@ def test_a_file_cut_short_and_a_file_that_is_no_database(launch: Launch) -> None
     assert server.send("promise.get", {"id": "p1"})[0] == 200
 
 
-def change(server: Running, statement: str) -> None:
-    """Change the stopped server's rows behind its back; pages fit together, sums do not."""
-    with closing(sqlite3.connect(server.folder / "resonate.db")) as database, database:
-        assert database.execute(statement).rowcount == 1
-
-
 @pytest.mark.parametrize(
     "statement",
     [
@@ -135,10 +148,8 @@ def change(server: Running, statement: str) -> None:
         "UPDATE promises SET tags = '{' WHERE id = 'p1'",
     ],
 )
-def test_a_row_that_is_not_what_was_written(launch: Launch, statement: str) -> None:
-    server = launch()
-    filled(server, 3)
-    assert server.stop() == 0
+def test_a_row_that_is_not_what_was_written(stopped: Stopped, statement: str) -> None:
+    server = stopped(3)
     change(server, statement)
     server.start()
     status, answer = server.send("promise.get", {"id": "p1"})
@@ -147,10 +158,8 @@ def test_a_row_that_is_not_what_was_written(launch: Launch, statement: str) -> N
     said(server)
 
 
-def test_a_row_that_nobody_asks_for_is_found_by_the_patrol(launch: Launch) -> None:
-    server = launch()
-    filled(server, 250)
-    assert server.stop() == 0
+def test_a_row_that_nobody_asks_for_is_found_by_the_patrol(stopped: Stopped) -> None:
+    server = stopped(250)
     change(server, "UPDATE promises SET value = '{ }' WHERE id = 'p249'")
     server.start()
     until = time.monotonic() + 20
@@ -161,27 +170,20 @@ def test_a_row_that_nobody_asks_for_is_found_by_the_patrol(launch: Launch) -> No
     assert "row 250 of its promises" in said(server)
 
 
-def test_what_an_older_server_wrote_is_read(launch: Launch) -> None:
-    server = launch(RESONATE_DEBUG="true")
-    filled(server, 3)
-    assert server.stop() == 0
-    with closing(sqlite3.connect(server.folder / "resonate.db")) as database, database:
-        database.execute("ALTER TABLE promises DROP COLUMN sum")
-        database.execute("PRAGMA user_version = 2")
+def test_what_an_older_server_wrote_is_read(stopped: Stopped) -> None:
+    server = stopped(3, RESONATE_DEBUG="true")
+    change(server, "ALTER TABLE promises DROP COLUMN sum", "PRAGMA user_version = 2")
     server.start()
     assert server.send("promise.settle", {"id": "p1", "state": "resolved"})[0] == 200
     snap = server.send("debug.snap", {})[1]
     assert [record["state"] for record in snap["promises"]] == ["pending", "resolved", "pending"]
 
 
-def test_damage_at_work_of_a_file_that_is_overwritten(launch: Launch) -> None:
+def test_damage_at_work_of_a_file_that_is_overwritten(stopped: Stopped) -> None:
     """What is in the cache is still right; once anything else is read, the server is red."""
-    server = launch()
-    for number in range(130):
-        assert create(server, f"p{number}", 350_000) == 200
-    assert server.stop() == 0
+    server = stopped(130, 350_000)
     server.start()
-    path = server.folder / "resonate.db"
+    path = file_of(server)
     pages = path.stat().st_size // 4096
     with path.open("r+b") as file:
         for page in range(2, pages):
@@ -196,13 +198,9 @@ def test_damage_at_work_of_a_file_that_is_overwritten(launch: Launch) -> None:
     said(server)
 
 
-def test_an_error_that_is_no_damage_carries_nothing_stored(launch: Launch) -> None:
-    server = launch()
-    filled(server, 2)
-    assert server.stop() == 0
-    with closing(sqlite3.connect(server.folder / "resonate.db")) as database, database:
-        database.execute("DROP INDEX promises_branch")
-        database.execute("DROP TABLE listeners")
+def test_an_error_that_is_no_damage_carries_nothing_stored(stopped: Stopped) -> None:
+    server = stopped(2)
+    change(server, "DROP INDEX promises_branch", "DROP TABLE listeners")
     server.start()
     status, answer = server.send("promise.register_listener", {"awaited": "p1", "address": "poll://uni@g/w"})
     assert status == 500

@@ -9,6 +9,7 @@ import pytest
 from embedded_server import offers
 from embedded_server.address import Poll
 from embedded_server.offers import NAMED_WINDOW, PATIENCE, SOON, WINDOW, Offers
+from embedded_server.streams import Streams
 
 ANY = Poll("any", "g", None)
 AGAIN = 5.0
@@ -35,7 +36,10 @@ class World:
         self.now = 1000.0
         self.gone: set[str] = set()
         self._look: tuple[float, Callable[[], None]] | None = None
-        self.offers = Offers(lambda id, _: id not in self.gone, lambda id, _: json.dumps(id), AGAIN)
+        self.streams = Streams(100)
+        self.offers = Offers(
+            self.streams, lambda id, _: id not in self.gone, lambda id, _: json.dumps(id), AGAIN
+        )
         monkeypatch.setattr(offers, "monotonic", lambda: self.now)
         monkeypatch.setattr(offers.asyncio, "get_running_loop", lambda: self)
 
@@ -55,8 +59,14 @@ class World:
 
     def stream(self, id: str, group: str = "g") -> Stream:
         made = Stream(id)
+        self.streams.add(group, made)
         self.offers.opened(group, made)
         return made
+
+    def close(self, stream: Stream, group: str = "g") -> None:
+        line = self.streams.remove(group, stream)
+        assert line is not None
+        self.offers.closed(line)
 
     def offer(self, *ids: str, to: Poll = ANY, version: int = 0) -> None:
         for id in ids:
@@ -183,7 +193,7 @@ def test_the_only_stream_is_never_passed_over(world: World) -> None:
 def test_a_worker_that_is_gone_leaves_its_offers_first_in_line(world: World) -> None:
     gone = world.stream("gone")
     world.offer(*names(WINDOW + 3))
-    world.offers.closed("g", gone)
+    world.close(gone)
     assert world.stream("next").got == names(WINDOW)
 
 
@@ -222,6 +232,6 @@ def test_nothing_is_kept_of_what_is_over(world: World) -> None:
         world.offers.left(id)
     world.offer(*names(5, "x"))
     world.offers.clear()
-    world.offers.closed("g", worker)
+    world.close(worker)
     kept = {name: value for name, value in vars(world.offers).items() if isinstance(value, dict) and value}
     assert kept == {}
