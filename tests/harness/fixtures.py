@@ -17,7 +17,7 @@ import pytest
 
 from harness.application import application_of
 from harness.clone import Clone, cloned
-from harness.machine import official_server, project_prefix
+from harness.machine import image_prefix, official_server, project_prefix
 from harness.stack import PORTS, Stack
 
 __all__ = [
@@ -31,6 +31,8 @@ MakeClone = Callable[[], Clone]
 for _name in (*PORTS, "COMPOSE_PROJECT_NAME", "LAMBDA_CONCURRENCY", "WORKER_REPLICAS", "ANALYZER_MODEL", "APP",
               "RESONATE_STORE", "COMPOSE_PROFILES", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "PUSH_TO"):  # fmt: skip
     os.environ.pop(_name, None)
+# The Makefile's verbs that a test runs here work with the images that the copies run.
+os.environ["STACK_IMAGES"] = image_prefix()
 
 #: For what only the official server can do. PostgreSQL is one of these.
 needs_official_server = pytest.mark.skipif(

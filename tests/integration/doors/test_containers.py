@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from harness.engine import docker, inspect
+from harness.machine import ROOT
 from harness.stack import SERVICES, Stack
 
 #: Whom each service can look up: the gateway reaches the environments and nothing behind them.
@@ -49,11 +50,17 @@ def test_no_container_can_do_more_than_it_must(stack: Stack) -> None:
 
 
 def test_nobody_holds_dockers_socket_or_a_folder_of_the_host(stack: Stack) -> None:
+    """Except, to read: its secrets, and what the application was staged with (its routes, its samples)."""
+    staged = str(ROOT / ".state/apps") + "/"
     for service, container in containers(stack):
         for mount in container["Mounts"]:
             assert "docker.sock" not in mount["Source"], service
-            is_secret = mount["Destination"].startswith("/run/secrets/") and not mount["RW"]
-            assert mount["Type"] == "volume" or is_secret, (service, mount)
+            is_secret = mount["Destination"].startswith("/run/secrets/")
+            is_staged = mount["Source"].startswith(staged)
+            assert mount["Type"] == "volume" or (not mount["RW"] and (is_secret or is_staged)), (
+                service,
+                mount,
+            )
 
 
 def test_root_is_nobody_inside(stack: Stack) -> None:
