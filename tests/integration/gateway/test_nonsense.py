@@ -102,7 +102,9 @@ def test_a_client_that_leaves_in_its_body_is_one_line_in_the_log(
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=20) as peer:
         peer.sendall(request_line + framing + b"\r\n\r\n5\r\n{")
     wait_for(
-        lambda: "disconnected while it sent its body" in probe.logs("gateway")[before:], "the log to say so", 20
+        lambda: "disconnected while it sent its body" in probe.logs("gateway")[before:],
+        "the log to say so",
+        20,
     )
     assert "Traceback" not in probe.logs("gateway")[before:]
     assert probe.api.get("/things/7").status_code == 200
