@@ -67,18 +67,31 @@ def test_a_file_that_cannot_be_served_is_refused_by_name(document: Any, says: st
     assert says in str(raised.value)
 
 
-def test_the_shipped_file_has_the_contracts_routes() -> None:
-    table = read(Path("/app/openapi.yaml"))
-    for key, parameters in {
-        "POST /process-document": {},
-        "GET /status/j": {"jobId": "j"},
-        "POST /approve/j": {"jobId": "j"},
-        "DELETE /jobs/j": {"jobId": "j"},
-        "POST /jobs/j/retry": {"jobId": "j"},
-        "GET /jobs": {},
-    }.items():
+FILE = """
+paths:
+  /process: {post: {x-amazon-apigateway-integration: {$ref: "#/components/x-integrations/function"}}}
+  /jobs/{jobId}/retry: {post: {x-amazon-apigateway-integration: {$ref: "#/components/x-integrations/function"}}}
+components: {x-integrations: {function: {type: AWS_PROXY, payloadFormatVersion: "2.0"}}}
+"""
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "openapi.yaml"
+    file.write_text(FILE)
+    table = read(file)
+    for key, parameters in {"POST /process": {}, "POST /jobs/j/retry": {"jobId": "j"}}.items():
         found = table.match(*key.split(" ", 1))
         assert found is not None, key
         assert found[1] == parameters
         assert found[0].event_version == "2.0"
+    assert table.match("GET", "/process") is None
     assert table.cors is None  # closed, unless somebody opens it
+
+
+def test_an_error_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "openapi.yaml"
+    file.write_text(FILE.replace("2.0", "3.0"))
+    with pytest.raises(
+        SpecificationError, match=r"openapi\.yaml: POST /process: payloadFormatVersion is '3\.0'"
+    ):
+        read(file)
