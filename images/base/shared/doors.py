@@ -1,14 +1,15 @@
-"""Which requests a door takes from a browser: none of a foreign page, and none under a foreign name.
+"""Which requests of browsers a port of ours (a "door") accepts: none from a foreign page, none with a foreign host name.
 
 Any page that somebody on this machine opens may send requests to 127.0.0.1, or to an address of Docker's bridge, and a
-page whose name is made to mean 127.0.0.1 (DNS rebinding) may read the answers as well. What gives such a request away:
+page whose name is made to mean 127.0.0.1 (DNS rebinding) may read the answers as well. Such a request is recognized by
+its headers:
 
 - `Host` is the page's own name after DNS rebinding. A browser sets it; no page can change it.
 - `Origin` names the page on every request but a plain GET or HEAD. A browser sets it too; it is `null` for a page
   that hides where it is from.
 - `Sec-Fetch-Site` is there where a GET has no `Origin` (an image, a script, a link): https://www.w3.org/TR/fetch-metadata/
 
-Command lines, SDKs and services send neither `Origin` nor `Sec-Fetch-Site`: nothing changes for them. See
+Command-line tools, SDKs and services send neither `Origin` nor `Sec-Fetch-Site`, so they are not affected. See
 docs/decisions/0070. Standard library only: the images of the gateway, the functions, the server and S3 copy it.
 """
 
@@ -41,14 +42,14 @@ class Refusal(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """A request, as far as the rule looks at it."""
+    """The parts of a request that decide."""
 
     method: str
     #: As in the request line: a path, `*`, or a whole URL.
     target: str
     #: The value of a header by its name in lower case, values of a repeated one joined by a comma; None without it.
     header: Callable[[str], str | None]
-    #: HTTP/1.0 need not name a host.
+    #: False for HTTP/1.0, where `Host` is optional.
     needs_host: bool = True
 
 
@@ -63,7 +64,7 @@ class Doors:
     json_only: bool = False
     #: Pages of this door's own (a function may answer with one) may call it.
     own_pages: bool = False
-    #: Links from other pages to this door work: a GET that fills the whole window, which the other page cannot read.
+    #: Whether links from other pages work: a GET that loads the whole window, which the other page cannot read.
     links: bool = False
     #: `Host`s that were found to be allowed.
     _known: set[str | None] = field(default_factory=set, init=False, repr=False, compare=False)
@@ -87,7 +88,7 @@ class Doors:
         )
 
     def refusal(self, ask: Ask, also: Callable[[str], bool] = lambda origin: False) -> Refusal | None:
-        """None where the request may pass. `also` says of an origin whether something else allows it (CORS)."""
+        """None if the request may pass. `also` tells whether an origin is allowed by something else (CORS)."""
         header = ask.header
         host = header("host")
         if host not in self._known:

@@ -1,14 +1,15 @@
-"""HTTP/1.1 as all our servers and clients read it that use no framework: `httptools`, with what that lets pass refused.
+"""Reads HTTP/1.1, strictly, for all our servers and clients that use no framework.
 
-What two readers might read in two ways is refused with 400 (a proxy in front, or a server behind, would see another
-request in the same bytes): https://datatracker.ietf.org/doc/html/rfc9112#section-11.2. llhttp, the parser in httptools,
-refuses a repeated or malformed `Content-Length`, one beside `Transfer-Encoding`, bad chunk sizes, folded headers, bare
-line feeds and NUL by itself; tests/unit/server/test_smuggling.py tries all of it at each server.
+Bytes that two programs could read as two different requests are refused with 400, so that nobody can hide a request from
+a proxy: https://datatracker.ietf.org/doc/html/rfc9112#section-11.2. The parser is llhttp (`httptools`). It refuses most of
+them itself (a repeated or malformed `Content-Length`, one beside `Transfer-Encoding`, bad chunk sizes, folded headers,
+bare line feeds, NUL), and the checks here refuse the rest. tests/unit/server/test_smuggling.py tries each case at each
+server.
 """
 
 import httptools
 
-#: The most that a head may have, or what lies between two pieces of a body: sizes of chunks, trailers. As v0.9.8.
+#: The most bytes of a request line with its headers, and of chunk sizes or trailers after a body. As in v0.9.8.
 HEAD_BYTES = 400 * 1024
 
 
@@ -30,7 +31,7 @@ class _Messages:
         #: By name in lower case; the values of a repeated one are joined by a comma. Without trailers.
         self.headers: dict[str, str] = {}
         self.version = ""
-        #: The other side said that nothing follows this message: what follows is not read.
+        #: The other side has announced that this is its last message: what follows is not read.
         self.is_last = False
         self._fields: dict[str, str] = {}
         #: Bytes read since the last piece of a body.
@@ -50,7 +51,7 @@ class _Messages:
     # From the connection.
 
     def feed(self, data: bytes) -> None:
-        """Reads on. Raises Malformed, and what a subclass raises; nothing may be fed after that."""
+        """Reads the next bytes. Raises Malformed, and what a subclass raises; then nothing more may be fed."""
         if self.is_last:
             return
         try:
@@ -82,7 +83,7 @@ class _Messages:
         self._fields[key] = text
 
     def on_headers_complete(self) -> None:
-        # Trailers come as headers, too: they are collected elsewhere, and forgotten.
+        # The parser reports trailers as headers, too: they go into another dictionary, which nobody reads.
         self.headers, self._fields = self._fields, {}
         self.version = self._parser.get_http_version()
         if self.version not in ("1.1", "1.0"):
@@ -134,9 +135,9 @@ class Requests(_Messages):
             super().on_message_complete()
 
     def _upgrade(self, rest: bytes) -> None:
-        """The client would like another protocol, too: it is answered in this one, as if it had not asked.
+        """The client has offered to switch to another protocol: it is answered as if it had not.
 
-        The parser stops at the end of such a head, so another one reads the request without that wish.
+        The parser stops at the end of such a request's headers. A new parser reads it again without `Upgrade`.
         """
         del self.headers["upgrade"]
         head = compose_head(
@@ -148,7 +149,7 @@ class Requests(_Messages):
 
 
 class Responses(_Messages):
-    """Cuts a server's bytes into responses; those that announce another one (100 Continue) are passed over."""
+    """Cuts a server's bytes into responses; interim ones (100 Continue) are skipped."""
 
     _parser: httptools.HttpResponseParser
 

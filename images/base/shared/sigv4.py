@@ -2,9 +2,9 @@
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
-It knows nothing of a web framework and nothing of error codes: each door says a refusal in its service's own words. A
-door checks in two steps, so that nobody's body is read in vain: :meth:`Verifier.read` checks all but the signature
-itself, :meth:`Signed.verify` the signature, once the payload's hash is known.
+It depends on no web framework and no error codes: each service answers a refusal with its own. A service
+checks in two steps, so that it reads no body for nothing: :meth:`Verifier.read` checks all but the signature itself,
+:meth:`Signed.verify` the signature, once the payload's hash is known.
 """
 
 import configparser
@@ -46,14 +46,14 @@ class Why(Enum):
     SCOPE = auto()
     #: It was signed too long ago (`signed`, `limit`, `now`).
     LATE = auto()
-    #: It is signed for a time to come (`signed`, `limit`, `now`).
+    #: It is dated in the future (`signed`, `limit`, `now`).
     EARLY = auto()
-    #: A presigned URL is over (`expires`, `ends`, `now`), or its time has not come (`signed`, `now`).
+    #: A presigned URL has expired (`expires`, `ends`, `now`), or is not valid yet (`signed`, `now`).
     EXPIRED = auto()
     NOT_YET = auto()
     #: There is no such key (`key`).
     UNKNOWN_KEY = auto()
-    #: It brings a session token; the keys here have none.
+    #: It has a session token; keys here have none.
     TOKEN = auto()
     #: Headers that must be signed are not (`names`).
     UNSIGNED_HEADERS = auto()

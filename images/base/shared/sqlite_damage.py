@@ -1,9 +1,10 @@
-"""Whether a SQLite file in WAL mode still is what was written to it. Standard library only.
+"""Detects damage to a SQLite file in WAL mode. Standard library only.
 
-SQLite reads its log (`<file>-wal`) up to the first frame that is not whole and forgets the rest: right after a crash,
-when the rest was never answered, and silent loss when a bit of the log has changed since. So how far the log had been
-answered is kept beside it, in `<file>-answered`, 24 bytes that are written after each sync and before any answer. They
-are not synced themselves: after `kill -9` they are exact, after a power failure they may be behind, never ahead.
+SQLite reads its log (`<file>-wal`) up to the first incomplete frame and drops the rest. That is right after a crash,
+when no client had an answer about the rest yet; but if a bit of the log has changed, it is silent loss. So a sidecar file,
+`<file>-answered`, records up to where in the log clients have had answers: 24 bytes that are written after each sync and
+before any answer. They are not synced themselves: after `kill -9` they are exact, after a power failure they may be
+behind, never ahead.
 
 The log's format: https://sqlite.org/fileformat2.html#the_write_ahead_log
 """
@@ -33,7 +34,7 @@ _DAMAGE = {
 
 @dataclass(frozen=True)
 class Position:
-    """A place in a log: behind so many frames of the log with these salts. A checkpoint begins another log."""
+    """A place in a log: after so many frames of the log with these salts. A checkpoint begins another log."""
 
     salts: bytes
     frames: int
@@ -45,12 +46,12 @@ NOTHING = Position(bytes(8), 0)
 
 @dataclass(frozen=True)
 class Log:
-    """What is in a log file. `position`: behind its last whole transaction; None: there is no log that can be read."""
+    """What is in a log file. `position`: after its last whole transaction; None: there is no readable log."""
 
     position: Position | None
-    #: Behind the first frame that is not whole lies another transaction of this log.
+    #: After the first incomplete frame there is another transaction of this log.
     more: bool
-    #: Frames of this log lie behind that place.
+    #: There are frames of this log after `position`.
     torn: bool
     #: Where the last whole transaction ends, in bytes, and where the file does.
     end: int
@@ -58,7 +59,7 @@ class Log:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether this error of `sqlite3` says that the file holds what nobody wrote, and not that it cannot be written."""
+    """Whether this error of `sqlite3` means that the file is damaged, and not, say, that it cannot be written."""
     if isinstance(error, UnicodeDecodeError):
         return True
     if not isinstance(error, sqlite3.DatabaseError):
@@ -93,16 +94,16 @@ def quick_check(database: sqlite3.Connection, seconds: float) -> tuple[str | Non
 
 
 def keep_log(database: sqlite3.Connection) -> None:
-    """Closing the database will leave file and log as they are, instead of moving the one into the other."""
+    """Closing the database will leave file and log as they are, instead of moving the log into the file."""
     database.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
 
 
 def damage_before_opening(database: Path) -> str | None:
-    """What is wrong with the file's log, in words; None if nothing is. To be asked before SQLite opens the file.
+    """What is wrong with the file's log, in words; None if nothing is. Call it before SQLite opens the file.
 
-    Where nothing is, the torn end that a crash leaves is cut off: SQLite would pass over it, `Answered` must not
-    count it. And a log without a whole transaction is forgotten: SQLite begins one with random salts in its place, which
-    a second crash may leave before anything of it is answered.
+    If nothing is wrong, it cuts off the incomplete end that a crash leaves: SQLite would ignore it, and `Answered` must
+    not count it. If the log has no whole transaction, it also resets the sidecar: SQLite will replace such a log by one
+    with random salts, and a second crash could leave that one before the sidecar is written again.
     """
     log, kept = read_log(wal_of(database)), _read(answered_of(database))
     found = _verdict(database, log, kept)
@@ -114,7 +115,7 @@ def damage_before_opening(database: Path) -> str | None:
 
 
 def _forget(path: Path) -> None:
-    """From here on any log may follow, until the next answer. On the disk before SQLite writes one."""
+    """Resets the sidecar: until it is written again, any log is accepted. Synced before SQLite writes a log."""
     with path.open("r+b") as file:
         file.write(_packed(NOTHING))
         file.flush()
@@ -125,7 +126,9 @@ def _verdict(database: Path, log: Log, kept: Position | None) -> str | None:
     name = wal_of(database).name
     if answered_of(database).exists() and _size(database) == 0:
         return f"{database.name} is empty or gone, and something was written to it"
-    if kept is None:  # nothing was answered yet, or another program wrote the log: go by the log alone
+    if (
+        kept is None
+    ):  # no answer was given yet, or another program wrote the log: only the log itself can tell
         if log.position is None:
             return f"the head of {name} is damaged" if log.more else None
         return f"{name} is damaged behind frame {log.position.frames}" if log.more else None
@@ -214,7 +217,7 @@ def _checksum(words: tuple[int, ...], one: int, two: int) -> tuple[int, int]:
 
 
 class Answered:
-    """Keeps how far the log has been answered. For the one process that has the database open."""
+    """Records up to where in the log clients have had answers. For the one process that has the database open."""
 
     def __init__(self, database: Path) -> None:
         """To be made once the database is open and its log exists. Raises OSError."""
@@ -257,8 +260,8 @@ class Answered:
                 frames = there
 
     def note(self, position: Position) -> None:
-        """What is in the log up to there is on the disk, and may be answered from now on."""
-        with contextlib.suppress(OSError):  # then it stays behind, which is never wrong
+        """Records that the log is on the disk up to there, so clients may have answers about it from now on."""
+        with contextlib.suppress(OSError):  # then the sidecar is behind, which is always safe
             self._write(position)
 
     def _write(self, position: Position) -> None:
@@ -275,7 +278,7 @@ class Answered:
             self._forgotten = True
 
     def close(self) -> None:
-        """Let go of both files; where there is nothing left to say, of the sidecar for good."""
+        """Closes both files, and deletes the sidecar if its log is gone."""
         os.close(self._log)
         os.close(self._file)
         if self._forgotten:
@@ -288,7 +291,7 @@ def wal_of(database: Path) -> Path:
 
 
 def answered_of(database: Path) -> Path:
-    """Where it is kept how far that has been answered."""
+    """The sidecar file beside the database."""
     return database.with_name(f"{database.name}-answered")
 
 

@@ -1,7 +1,7 @@
-"""HTTP/1.1 between processes of ours: gateway, environment, RIE and the runtime; no more of it than they speak.
+"""HTTP/1.1 between processes of ours: gateway, environment, RIE and the runtime; a client and a server for just that.
 
-A dozen messages pass for each invocation; a general HTTP library costs more than the rest of it together (see
-docs/decisions/0021). What a user's client speaks to is not this.
+Each invocation takes a dozen messages; a general HTTP library would cost more CPU than everything else together (see
+docs/decisions/0021). Users' clients do not talk to this server.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from .http1 import Malformed, Requests, Responses, compose_head
 log = logging.getLogger(__name__)
 #: Headers are short here, but for a client context or the tail of a log.
 HEAD_BYTES = 2**20
-#: A peer whose machine is gone sends nothing at all. After so many idle seconds the kernel asks it, three times.
+#: A peer whose machine has crashed sends nothing. After so many idle seconds the kernel probes it, three times.
 _PROBE_AFTER_SECONDS, _PROBE_EVERY_SECONDS, _PROBES = 5, 2, 3
 
 
@@ -35,7 +35,7 @@ class Request:
     version: str = "1.1"
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
-    #: How long the body was, where it was longer than the reader takes and was left out; else 0.
+    #: The length of a body that was longer than the reader's limit and is left out; else 0.
     refused: int = 0
 
 
@@ -64,7 +64,7 @@ class _Body:
             self._pieces.append(data)
 
     def take(self) -> tuple[bytes, int]:
-        """The body, and 0; of one that was too long nothing, and its length. The next one begins."""
+        """The body, and 0; or, if it was too long, nothing and its length. Then the next body begins."""
         pieces, size = self._pieces, self._size
         self._pieces, self._size = [], 0
         if size > self._limit:
@@ -73,7 +73,7 @@ class _Body:
 
 
 class RequestReader(Requests):
-    """Hands each whole request to `take`; bodies over `limit` bytes are read past."""
+    """Hands each whole request to `take`; a body over `limit` bytes is left out."""
 
     head_bytes = HEAD_BYTES
 
@@ -99,7 +99,7 @@ class RequestReader(Requests):
 
 
 class ResponseReader(Responses):
-    """Hands each whole response to `take`; bodies over `limit` bytes are read past."""
+    """Hands each whole response to `take`; a body over `limit` bytes is left out."""
 
     head_bytes = HEAD_BYTES
 
@@ -141,7 +141,7 @@ class _Call(asyncio.Protocol):
 
     def _take(self, response: Response) -> None:
         if self.reply is None or self.reply.done():
-            self.close()  # nobody has asked for it
+            self.close()  # a response to no request
             return
         self.reply.set_result(response)
         if self._reader.is_last:
@@ -261,7 +261,7 @@ class _Door(asyncio.Protocol):
             self._server.keep(asyncio.create_task(self._answer()))
 
     async def _answer(self) -> None:
-        """Goes on when the connection ends: an invocation runs to its end when its caller hangs up, as in AWS."""
+        """Not cancelled when the connection closes: an invocation runs to its end if its caller disconnects, as in AWS."""
         try:
             while self._waiting:
                 request = self._waiting.popleft()

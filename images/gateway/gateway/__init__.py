@@ -5,7 +5,7 @@
     lambda_api ┘      ▲                └── POST to a container's front
                       └── delivery ◀── backlog (SQLite): X-Amz-Invocation-Type: Event
 
-With AUTH=on each asks who calls: `authorizer` for tokens, `signatures` for AWS signatures.
+With AUTH=on both check who calls: `authorizer` checks tokens, `signatures` checks AWS signatures.
 
-It refuses to do: authorizers but JWT, stages beyond one, response streaming, any Lambda API call but Invoke.
+Not supported: authorizers other than JWT, more than one stage, response streaming, Lambda API calls other than Invoke.
 """

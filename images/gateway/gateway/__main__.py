@@ -1,4 +1,4 @@
-"""Runs both doors: `python -m gateway`. Settings: see settings.py."""
+"""Runs both servers: `python -m gateway`. Settings: see settings.py."""
 
 import asyncio
 import logging
@@ -22,13 +22,13 @@ from .settings import Settings
 from .signatures import Signatures
 
 HTTP_PORT, LAMBDA_PORT = 8080, 9000
-#: What runs may end; compose kills after its stop_grace_period.
+#: How long running requests have to finish; Compose kills the container after its stop_grace_period.
 _STOP_SECONDS = 8.0
 
 
 async def serve(settings: Settings, table: routes.Routes) -> None:
-    """Until SIGTERM or SIGINT; then no new connection is taken, and what runs may end."""
-    # A task begins where it is made, not one turn of the loop later.
+    """Runs until SIGTERM or SIGINT; then it takes no new connection, and running requests may finish."""
+    # A task starts at once, not in the next turn of the event loop.
     asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
     signatures = Signatures(read_keys(settings.aws_keys), settings.region) if settings.authorizer else None
     backlog = Backlog(settings.data)
@@ -48,7 +48,7 @@ async def serve(settings: Settings, table: routes.Routes) -> None:
             application,
             access_log=None,
             shutdown_timeout=_STOP_SECONDS,
-            # Refused by us, with API Gateway's words, at HEADER_BYTES; this only bounds the parser.
+            # Larger headers than HEADER_BYTES are refused by HttpApi, as API Gateway does; this only limits the parser.
             max_line_size=8 * HEADER_BYTES,
             max_field_size=8 * HEADER_BYTES,
             # The function gets a compressed body as it came.

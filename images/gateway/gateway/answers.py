@@ -9,14 +9,14 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-#: What only the gateway itself can say of the answer.
+#: Headers that only the gateway itself may set.
 _OURS = frozenset(
     {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding", "upgrade"}
 )
 
 
 class MalformedError(ValueError):
-    """The result is no answer; the client gets 500, the gateway's log says why."""
+    """The result is not a valid response. The client gets 500; the gateway's log says why."""
 
 
 @dataclass
@@ -54,7 +54,7 @@ def _structured(result: dict[str, Any], *, multiple: bool) -> Answer:
     else:
         cookies = result.get("cookies") or []
         if not isinstance(cookies, list):
-            raise MalformedError("cookies: a list is expected")
+            raise MalformedError("cookies: expected a list")
         answer.headers += [("set-cookie", _text("cookies", cookie)) for cookie in cookies]
     answer.headers = [(name, value) for name, value in answer.headers if name not in _OURS]
     if not any(name == "content-type" for name, _ in answer.headers):
@@ -74,7 +74,7 @@ def _status(value: Any) -> int:
 def _mapping(result: dict[str, Any], name: str) -> dict[str, Any]:
     value = result.get(name) or {}
     if not isinstance(value, dict):
-        raise MalformedError(f"{name}: a mapping is expected")
+        raise MalformedError(f"{name}: expected an object")
     return value
 
 
@@ -82,10 +82,10 @@ def _text(where: str, value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str | int | float):
-        raise MalformedError(f"{where}: a text is expected")
+        raise MalformedError(f"{where}: expected a string")
     text = str(value)
     if "\r" in text or "\n" in text or "\0" in text:
-        raise MalformedError(f"{where}: a line break cannot be in a header")
+        raise MalformedError(f"{where}: a header must not contain a line break or NUL")
     return text
 
 
@@ -93,7 +93,7 @@ def _add_multiple(answer: Answer, headers: dict[str, Any]) -> None:
     """In format 1.0 the values of both mappings are merged; the same value is not repeated."""
     for name, values in headers.items():
         if not isinstance(values, list):
-            raise MalformedError(f"multiValueHeaders.{name}: a list is expected")
+            raise MalformedError(f"multiValueHeaders.{name}: expected a list")
         for value in values:
             header = (str(name).lower(), _text(f"multiValueHeaders.{name}", value))
             if header not in answer.headers:
@@ -105,7 +105,7 @@ def _body(result: dict[str, Any]) -> bytes:
     if body is None:
         return b""
     if not isinstance(body, str):
-        raise MalformedError(f"body is {type(body).__name__}, expected a text (json.dumps it)")
+        raise MalformedError(f"body is {type(body).__name__}, expected a string (use json.dumps)")
     if not result.get("isBase64Encoded"):
         return body.encode("utf-8", "surrogatepass")
     try:

@@ -26,7 +26,7 @@ _FETCH_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Jwt:
-    """What a route asks of a token. `identity_source` is `$request.header.NAME` or `$request.querystring.NAME`."""
+    """What a route requires of a token. `identity_source` is `$request.header.NAME` or `$request.querystring.NAME`."""
 
     issuer: str
     audience: tuple[str, ...]
@@ -35,7 +35,7 @@ class Jwt:
 
 
 class RefusedError(Exception):
-    """The token does not open the route: 401, or 403 where only a scope is missing."""
+    """The token does not allow the call: 401, or 403 if only a scope is missing."""
 
     def __init__(self, status: int, why: str | None = None) -> None:
         super().__init__(why)
@@ -45,8 +45,8 @@ class RefusedError(Exception):
         self.challenge = "Bearer" + (f' scope="" error="{error}" error_description="{why}"' if why else "")
 
 
-class KeysAwayError(Exception):
-    """The issuer's keys cannot be had now."""
+class KeysUnavailableError(Exception):
+    """The issuer's keys cannot be fetched now."""
 
 
 class Keys:
@@ -60,11 +60,13 @@ class Keys:
         self._looking = asyncio.Lock()
 
     async def key(self, kid: str) -> Any:
-        """The key of that id, or None. Raises :class:`KeysAwayError`."""
+        """The key of that id, or None. Raises :class:`KeysUnavailableError`."""
         age = time.monotonic() - self._looked
         if age > _KEYS_SECONDS or (kid not in self._found and age > _LOOK_AGAIN_SECONDS):
             async with self._looking:
-                if time.monotonic() - self._looked >= age:  # nobody looked while we waited
+                if (
+                    time.monotonic() - self._looked >= age
+                ):  # no other request has fetched them while this one waited
                     await self._look()
         return self._found.get(kid)
 
@@ -81,9 +83,11 @@ class Keys:
             aiohttp.ClientError,
             jwt.PyJWTError,
         ) as error:
-            log.warning("the keys of %s cannot be had: %s", self._issuer, error)
+            log.warning("the keys of issuer %s cannot be fetched: %s", self._issuer, error)
             if not self._found:
-                raise KeysAwayError(f"the keys of {self._issuer} cannot be had: {error}") from error
+                raise KeysUnavailableError(
+                    f"the keys of issuer {self._issuer} cannot be fetched: {error}"
+                ) from error
         else:
             self._found = {key.key_id: key.key for key in keys if key.key_id}
             self._looked = time.monotonic()
@@ -99,14 +103,14 @@ class Keys:
 
 
 class Authorizer:
-    """Checks tokens; `files` are the keys of issuers that are not asked over the network."""
+    """Checks tokens; `files` holds the keys of issuers that are not asked over the network."""
 
     def __init__(self, files: dict[str, Path] | None = None) -> None:
         self._files = files or {}
         self._keys: dict[str, Keys] = {}
 
     async def check(self, wanted: Jwt, token: str | None) -> dict[str, Any]:
-        """What the event says of the caller. Raises :class:`RefusedError`."""
+        """What the event says about the caller. Raises :class:`RefusedError`."""
         if not token:
             raise RefusedError(401)
         token = token[7:] if token[:7].lower() == "bearer " else token
@@ -120,7 +124,7 @@ class Authorizer:
         keys = self._keys.setdefault(wanted.issuer, Keys(wanted.issuer, self._files.get(wanted.issuer)))
         try:
             key = await keys.key(kid) if isinstance(kid, str) else None
-        except KeysAwayError:
+        except KeysUnavailableError:
             raise RefusedError(401, "unable to fetch the issuer's keys") from None
         if key is None:
             raise RefusedError(401, "the token's kid is unknown")

@@ -52,7 +52,7 @@ _WAY_BACK = "The way back: make reset, then make restore F=… with a file of ma
 
 
 class DamagedError(Exception):
-    """The file holds what nobody wrote: nothing is answered from it any more. Carries nothing of what is stored."""
+    """The file is damaged: nothing is read from it any more. The message contains no stored data."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -87,7 +87,7 @@ class Event:
 
     @property
     def sum(self) -> int:
-        """The checksum of what never changes of it."""
+        """The checksum of the fields that never change."""
         parts = (self.request_id, self.arn, self.trace, self.client_context, self.accepted)
         return zlib.crc32("\0".join(map(str, parts)).encode(), zlib.crc32(self.payload))
 
@@ -133,7 +133,7 @@ class Backlog:
             self._answered = Answered(self._file)
 
     def _damaged(self, found: str) -> None:
-        """Says so once. The file is left as it is."""
+        """Logs it once. The file is left as it is."""
         if self.damage is None:
             self.damage = found
             keep_log(self._database)
@@ -166,7 +166,7 @@ class Backlog:
         return done
 
     def _found_unsound(self, what: str) -> DamagedError:
-        self._damaged(f"{what} is not what was written")
+        self._damaged(f"the checksum of {what} is wrong")
         return DamagedError()
 
     def _close(self) -> None:

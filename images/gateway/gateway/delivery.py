@@ -2,7 +2,7 @@
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 
 A function error is tried again twice, after 1 and 2 minutes; throttling and faults that are not the
-function's are tried again, from 1 s to 5 min apart, until the event is 6 h old. Who fails for good becomes
+function's are tried again, from 1 s to 5 min apart, until the event is 6 h old. An event that fails for good becomes
 a dead letter, in the form of AWS's on-failure destination record.
 """
 
@@ -49,7 +49,7 @@ class Delivery:
                 await self._start_due()
                 await self._pause()
         except DamagedError:
-            # Said by the backlog, and the health check is red. Who invokes synchronously is served as before.
+            # The backlog has logged it, and the health check fails. Synchronous calls are served as before.
             await asyncio.Event().wait()
         finally:
             for task in self._running.values():
@@ -71,7 +71,7 @@ class Delivery:
                 self.wake()
                 return
             log.error("event %s could not be handled, it will be delivered again: %r", request_id, error)
-            # Not at once: what failed is likely the disk.
+            # Not at once: probably the disk failed.
             asyncio.get_running_loop().call_later(_AFTER_FAULT_SECONDS, self.wake)
             return
         self.wake()

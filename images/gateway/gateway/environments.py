@@ -15,7 +15,8 @@ log = logging.getLogger("gateway.environments")
 _LOOK_SECONDS = 1.0
 #: How long an environment that refused is left alone.
 REFUSED_SECONDS = 0.1
-#: And one that was lost: while its processes die it may still take a connection, and the next request with it.
+#: How long one is left alone whose connection broke: while its processes end it may still accept a connection, and then
+#: the next request would be lost too.
 LOST_SECONDS = 1.0
 
 
@@ -51,18 +52,18 @@ class Environments:
         return sum(not future.done() for future in self._waiting)
 
     async def look(self) -> None:
-        """Asks DNS once who is there."""
+        """Asks DNS once which environments there are."""
         try:
             found = await asyncio.get_running_loop().getaddrinfo(
                 self._host, self._port, family=socket.AF_INET, type=socket.SOCK_STREAM
             )
         except socket.gaierror:
-            # Nobody is there (or DNS is not): the next look may find them.
+            # There are none, or DNS does not answer: the next look may find some.
             found = []
         self.update({f"{address[4][0]!s}:{self._port}" for address in found})
 
     def update(self, addresses: set[str]) -> None:
-        """Takes note of who is there now. Who is gone is not lent again; a running request may still end."""
+        """Keeps the list. An environment that is gone is not lent again; its running request may still finish."""
         for address in self._known - addresses:
             log.info("environment %s is gone", address)
             if address in self._free:
@@ -70,7 +71,7 @@ class Environments:
         new = addresses - self._known
         self._known = set(addresses)
         for address in sorted(new):
-            log.info("environment %s is there", address)
+            log.info("environment %s is new", address)
             if address not in self._lent and address not in self._resting:
                 self._offer(address)
 
@@ -151,7 +152,7 @@ class Environments:
 
 
 class Loan:
-    """One environment, lent. Set `rest` to the seconds it shall be left alone, if it refused the request or was lost."""
+    """One environment, lent. Set `rest` to the seconds to leave it alone, if it refused the request or broke."""
 
     def __init__(self, address: str) -> None:
         self.address = address

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 
 from .routes import Route
 
-#: Between two neighbours only; the function never sees them.
+#: Headers between two neighbouring machines only; the function never sees them.
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"}
     | {"transfer-encoding", "upgrade", "proxy-connection", "expect"}
@@ -47,7 +47,7 @@ class Request:
     #: As API Gateway's: 15 characters of base64 and a "=".
     request_id: str = field(default_factory=lambda: base64.b64encode(os.urandom(11)).decode())
     time: float = field(default_factory=time.time)
-    #: What an authorizer says of the caller.
+    #: What an authorizer found out about the caller.
     authorizer: dict[str, Any] | None = None
 
     def header(self, name: str) -> str | None:

@@ -29,7 +29,7 @@ PAYLOAD_BYTES = 10 * 2**20
 HEADER_BYTES = 10240
 #: Lambda's own limit is met before: an event is larger than the body it carries.
 _EVENT_BYTES = 6 * 2**20
-#: A client that is slower than this with its body is let go; it holds no environment meanwhile.
+#: A client that takes longer than this to send its body is disconnected; it uses no environment meanwhile.
 _BODY_SECONDS = 30.0
 _ASCII = string.punctuation
 

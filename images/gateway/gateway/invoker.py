@@ -1,4 +1,4 @@
-"""One synchronous invocation: borrow an environment, hand the event over, bring the answer back."""
+"""One synchronous invocation: borrow an environment, send it the event, return its answer."""
 
 import asyncio
 import logging
@@ -14,18 +14,18 @@ log = logging.getLogger("gateway.invoker")
 #: Nothing takes longer: a function may run 900 s, and its init 10 s before that.
 _LONGEST_SECONDS = 930.0
 _CONNECT_SECONDS = 2.0
-#: Connections are kept a moment only: one left by a container that is gone would take a request with it.
+#: Connections are kept for a moment only: a request sent over one to a container that is gone would be lost.
 _KEPT_SECONDS = 2.0
 _PATH = "/2015-03-31/functions/function/invocations"
 
 
 class LostError(Exception):
-    """The environment went away, or failed, with the request inside. AWS: ServiceException, 500."""
+    """The environment ended or failed while it ran the request. AWS: ServiceException, 500."""
 
 
 @dataclass
 class Call:
-    """One invocation, asked for."""
+    """One invocation to make."""
 
     payload: bytes
     arn: str
@@ -36,7 +36,7 @@ class Call:
 
     def headers(self) -> dict[str, str]:
         headers = {
-            # One name for all environments: they answer to no address.
+            # One name for all environments: they refuse an IP address as Host.
             "Host": "lambda",
             "Content-Type": "application/json",
             "X-Sandbox-Request-Id": self.request_id,
@@ -103,13 +103,13 @@ class Invoker:
         self._connections = Connections()
 
     async def close(self) -> None:
-        """Waits for what runs, then closes."""
+        """Waits for running invocations, then closes."""
         if self._running:
             await asyncio.wait(self._running)
         self._connections.close()
 
     async def invoke(self, call: Call) -> Result:
-        """Raises ThrottledError, LostError. Whoever asked may go: the invocation goes on, as in AWS."""
+        """Raises ThrottledError, LostError. If the caller disconnects, the invocation goes on, as in AWS."""
         task = asyncio.create_task(self._invoke(call))
         self._running.add(task)
         task.add_done_callback(self._done)
@@ -138,14 +138,14 @@ class Invoker:
         try:
             client = await self._connections.take(address)
         except (OSError, TimeoutError) as error:
-            # Never got in: safe to try the next one.
+            # The request was not sent: it is safe to try the next environment.
             log.info("environment %s cannot be reached: %s", address, error)
             return None
         try:
             async with asyncio.timeout(_LONGEST_SECONDS):
                 reply = await client.request("POST", _PATH, call.payload, call.headers())
         except (WireError, TimeoutError) as error:
-            log.warning("environment %s was lost with request %s inside: %s", address, call.request_id, error)
+            log.warning("environment %s broke while it ran request %s: %s", address, call.request_id, error)
             loan.rest = LOST_SECONDS
             raise LostError(f"execution environment {address} was lost while it ran the request") from error
         self._connections.keep(address, client)

@@ -1,4 +1,4 @@
-"""What the doors answer to requests that browsers make: see shared.doors.
+"""What both servers answer to requests of browsers: see shared.doors.
 
 A request refused here reaches no function. In AWS it would, and only the answer would be kept from the page; there the
 API is at a public address, here it is behind this machine's loopback (docs/decisions/0070).
@@ -24,7 +24,7 @@ _LAMBDA = Cors(
     ],
     max_age=600,
 )  # fmt: skip
-#: What a page may send to an HTTP API whose OpenAPI file says nothing of CORS.
+#: What a page may send to an HTTP API whose OpenAPI file does not configure CORS.
 _HTTP = Cors(
     methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
     headers=["authorization", "content-type", "x-amzn-trace-id"],
@@ -34,7 +34,7 @@ _HTTP = Cors(
 
 
 def ask(request: web.Request) -> Ask:
-    """The request, as the rule takes it."""
+    """The request, for the rule in shared.doors."""
 
     def header(name: str) -> str | None:
         return ", ".join(request.headers.getall(name)) if name in request.headers else None

@@ -31,7 +31,7 @@ class Route:
     method: str
     path: str
     event_version: str = "2.0"
-    #: What a caller's token must be; None: nobody is asked for one.
+    #: What a caller's token must fulfil; None: no token is needed.
     authorizer: Jwt | None = None
 
     @property
@@ -59,7 +59,7 @@ class Cors:
 class _Pattern:
     route: Route
     regex: re.Pattern[str]
-    #: Sorts first: no greedy segment, then more literal segments, a method of its own.
+    #: Sort order: no greedy segment first, then more literal segments, then a named method before ANY.
     rank: tuple[int, int, int]
 
 
@@ -80,7 +80,7 @@ def _pattern(route: Route) -> _Pattern:
 
 def _group(name: str) -> str:
     if not name.isidentifier():
-        raise SpecificationError(f"path parameter {{{name}}}: a name of letters, digits and _ is expected")
+        raise SpecificationError(f"path parameter {{{name}}}: expected a name of letters, digits and _")
     return name
 
 
@@ -102,7 +102,7 @@ class Routes:
 
 
 def read(path: Path, authorizer: Jwt | None = None) -> Routes:
-    """`authorizer` guards every route that says nothing of security. Raises SpecificationError, OSError."""
+    """`authorizer` guards every route that does not configure security. Raises SpecificationError, OSError."""
     try:
         document = yaml.safe_load(path.read_text())
         return parse(document, authorizer)
@@ -113,7 +113,7 @@ def read(path: Path, authorizer: Jwt | None = None) -> Routes:
 def parse(document: Any, authorizer: Jwt | None = None) -> Routes:
     """Raises SpecificationError."""
     if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
-        raise SpecificationError("no `paths`: an OpenAPI 3 document is expected")
+        raise SpecificationError("no `paths`: expected an OpenAPI 3 document")
     routes = []
     for path, operations in document["paths"].items():
         for name, operation in operations.items():
@@ -158,7 +158,7 @@ def _authorizer(document: dict[str, Any], where: str, operation: Any, default: J
     found = scheme.get("x-amazon-apigateway-authorizer")
     if not isinstance(found, dict) or found.get("type") != "jwt":
         raise SpecificationError(
-            f"{where}: security scheme {name!r} is no JWT authorizer; only those are served here"
+            f"{where}: security scheme {name!r} is not a JWT authorizer; only those are supported here"
         )
     settings = found.get("jwtConfiguration", {})
     if not settings.get("issuer") or not settings.get("audience"):
@@ -178,7 +178,7 @@ def _cors(document: Any) -> Cors | None:
     if document is None:
         return None
     if not isinstance(document, dict):
-        raise SpecificationError("x-amazon-apigateway-cors: a mapping is expected")
+        raise SpecificationError("x-amazon-apigateway-cors: expected an object")
     return Cors(
         origins=document.get("allowOrigins", []),
         methods=document.get("allowMethods", []),

@@ -1,4 +1,4 @@
-"""The Lambda API's door with AUTH=on: Signature Version 4, and what Lambda answers where it is not right.
+"""Signature Version 4 for the Lambda API with AUTH=on, and what Lambda answers to a wrong signature.
 
 https://docs.aws.amazon.com/lambda/latest/api/CommonErrors.html. Types, codes and sentences are those that AWS's JSON
 services share; SDKs know them by `x-amzn-ErrorType`.
@@ -26,7 +26,7 @@ _PARTS = {
 
 
 class DeniedError(Exception):
-    """The request is not let in: 403, with AWS's error type and its sentence."""
+    """The request is refused: 403, with AWS's error type and message."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(kind, message)
@@ -41,7 +41,7 @@ class Signatures:
         self._verifier = Verifier(keys, "lambda", region, _SKEW)
 
     def read(self, request: Request) -> Signed:
-        """All but the signature, before the body is read. Raises :class:`DeniedError`."""
+        """Checks everything but the signature itself, before the body is read. Raises :class:`DeniedError`."""
         try:
             return self._verifier.read(request)
         except RefusedError as error:

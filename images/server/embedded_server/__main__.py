@@ -28,7 +28,7 @@ from .timers import Timers
 
 log = logging.getLogger("embedded_server")
 
-#: ms after which a task that waits for a worker which polls is looked at again.
+#: After so many ms the server looks again at a task that waits for a polling worker.
 AGAIN_MS = 60_000
 LEVELS = {"trace": logging.DEBUG, "warn": logging.WARNING, "off": logging.CRITICAL + 1}
 
@@ -96,7 +96,7 @@ async def _serve(settings: Settings) -> None:
     app.start()
     patrol = Patrol(store)
     patrol.start()
-    # The modules stay: the collector need not look at them again.
+    # The modules are never freed: the garbage collector need not look at them again.
     gc.collect()
     gc.freeze()
     log.info("listening on %s:%d, storing in %s", bind, port, settings.storage.sqlite.path)

@@ -1,4 +1,4 @@
-"""Addresses of workers and listeners: which are valid, and where each leads."""
+"""Addresses of workers and listeners: which are valid, and what each means."""
 
 from functools import lru_cache
 from typing import NamedTuple

@@ -20,7 +20,7 @@ from .timers import Timers
 
 log = logging.getLogger(__name__)
 
-#: The operations of the protocol by their names, but for those of debug mode.
+#: The operations of the protocol by name, without those of debug mode.
 OPERATIONS: dict[str, Operation] = {
     "promise.get": promises.get,
     "promise.create": promises.create,
@@ -49,7 +49,7 @@ type Reply = Callable[[int, bytes], None]
 
 
 class Request(Call):
-    """A call that came by HTTP."""
+    """A call that came over HTTP."""
 
     __slots__ = ("counted", "kind", "reply", "started")
     kind: str
@@ -59,7 +59,7 @@ class Request(Call):
 
 
 class Api:
-    """Requests, each read, done and answered."""
+    """Reads, runs and answers each request."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Api:
         self._operations = {kind: (do, REQUESTS[kind]) for kind, do in operations.items()}
 
     def handle(self, body: bytes, reply: Reply) -> None:
-        """Has `reply` called with the HTTP status and the body of the answer, once that is durable."""
+        """Calls `reply` with the HTTP status and body once the result is durable."""
         started = perf_counter()
         request = Request(None, None, 0, '"0"', self._done)
         request.started = started
@@ -108,7 +108,7 @@ class Api:
         self._store.submit(request)
 
     def _read(self, body: bytes, request: Request) -> None:
-        """Finds out what is asked for; refuses what cannot be."""
+        """Finds the operation and its data. Raises Refusal."""
         try:
             asked = read_envelope(body)
         except BadEnvelope as error:
@@ -146,7 +146,7 @@ class Api:
         if call.counted:
             self._metrics.request(call.kind, status, perf_counter() - call.started)
         if call.answer is DAMAGED:
-            pass  # said once, by the store
+            pass  # the store has logged it once
         elif status >= 400:
             log.log(
                 logging.ERROR if status >= 500 else logging.WARNING,
@@ -161,7 +161,7 @@ class Api:
         call.reply(status, envelope(text(call.kind), call.corr, status, data))
 
     def _start(self, tx: Transaction, _: Any) -> Answer:
-        """Pauses what the server does by itself."""
+        """Pauses timers and deliveries."""
         self._timers.paused = self._delivery.paused = True
         return 200, "{}"
 

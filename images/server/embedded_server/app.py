@@ -22,17 +22,17 @@ log = logging.getLogger(__name__)
 
 GONE = b'{"error":"This endpoint is no longer supported. Please update to the latest SDK."}'
 TEXT = "text/plain; charset=utf-8"
-#: Seconds between comments on an event stream nobody sends to: proxies keep it open, dead peers are noticed.
+#: Seconds between comments on a quiet event stream: proxies keep it open, and a dead peer is noticed.
 KEEP_ALIVE = 15.0
 
 
 def ask(connection: Connection, method: str, url: bytes, headers: Headers) -> Ask:
-    """The request, as the doors' rule takes it."""
+    """The request, for the rule in shared.doors."""
     return Ask(method, url.decode("latin-1"), headers.get, connection.needs_host)
 
 
 def refuse(connection: Connection, method: str, url: bytes, refusal: Refusal) -> None:
-    """Answers a request of a foreign page: in the protocol's form where the protocol was spoken."""
+    """Refuses a request of a foreign page; a protocol request gets its answer in the protocol's form."""
     connection.extra = ""
     if url == b"/" and method == "POST":
         connection.reply(refusal.status, envelope('"unknown"', '"0"', refusal.status, text(refusal.message)))
@@ -51,7 +51,7 @@ class Stream:
         self._waiting = 0
 
     def event(self, data: str) -> bool:
-        """Sends one message. While the worker takes none, so many are kept as its buffer holds."""
+        """Sends one message. While the worker does not read, up to `buffer` messages are kept for it."""
         connection = self._connection
         if connection.closing:
             return False
@@ -100,7 +100,7 @@ class App:
             self._in_turn(connection, lambda: self._other(connection, method, url, headers))
 
     def _in_turn(self, connection: Connection, answer: Callable[[], None]) -> None:
-        """Answers at once; pipelined behind requests that wait for their commit, through the queue as they do."""
+        """Answers at once; or, if earlier requests of this connection wait for their commit, after them."""
         if connection.owed > 1:
             self._store.submit(Call(None, None, 0, "", lambda _: answer()))
         else:
@@ -117,7 +117,7 @@ class App:
         self._keep_alive = asyncio.get_running_loop().call_later(KEEP_ALIVE, self._comment)
 
     def stop(self) -> None:
-        """Ends the event streams, and every connection once it is owed nothing."""
+        """Closes the event streams, and every connection that waits for no answer."""
         if self._keep_alive is not None:
             self._keep_alive.cancel()
         for connection in list(self._streams):

@@ -50,7 +50,7 @@ class Auth:
         required = ["exp"] + ["iss"] * (settings.iss is not None) + ["aud"] * (settings.aud is not None)
         try:
             if self._key is None:
-                # The signature is not even read; the header must still name an algorithm v0.9.8 knows.
+                # The signature is not read; the header must still name an algorithm that v0.9.8 knows.
                 token = token.rpartition(".")[0] + "."
                 if jwt.get_unverified_header(token).get("alg") not in KNOWN:
                     return None
@@ -103,7 +103,7 @@ def _well_formed(claims: dict[str, Any]) -> bool:
 
 
 def _ids(kind: str, data: dict[str, Any]) -> list[str]:
-    """The ids a request is about; a search, or what is unknown, is about everything: "" fits no prefix."""
+    """The ids that a request touches. A search or an unknown request may touch all: "" matches no prefix."""
     if kind == "task.heartbeat":
         tasks = data.get("tasks")
         found = (

@@ -85,7 +85,7 @@ class HttpPoll(Struct):
 
 
 class Elsewhere(Struct):
-    """A transport only the official server has."""
+    """A transport that only the official server has."""
 
     enabled: bool = False
 
@@ -165,7 +165,7 @@ def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
 
 
 def _value(text: str) -> Any:
-    """What a variable's text means: a TOML value as far as it is one (`["*"]`, `true`, `5`), else itself."""
+    """A variable's value: parsed as TOML if it is TOML (`["*"]`, `true`, `5`), else the text itself."""
     try:
         return tomllib.loads(f"v = {text.strip()}")["v"] if text.strip()[:1] in "[{" else text.strip('"')
     except (tomllib.TOMLDecodeError, IndexError):

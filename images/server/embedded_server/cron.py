@@ -61,7 +61,7 @@ FIELDS = (
 
 
 class Schedule(NamedTuple):
-    """The values each field allows, ascending."""
+    """The values that each field allows, in ascending order."""
 
     seconds: tuple[int, ...]
     minutes: tuple[int, ...]
@@ -147,8 +147,7 @@ class _Bounds:
     """The least month, day, … still to be looked at: the start's own at first, then the first of its field.
 
     The crate takes the start's own for the first year it looks at, even where that is a later one, so that
-    `0 0 0 1 1 ? 2050` has no occurrence when asked from September 2001. Who is asked instead must not know
-    better.
+    `0 0 0 1 1 ? 2050` has no occurrence when asked from September 2001. The embedded server has to answer the same.
     """
 
     def __init__(self, start: datetime) -> None:

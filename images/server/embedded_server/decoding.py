@@ -1,8 +1,8 @@
-"""From the bytes of a request to its types, or to a `Refusal` in words: the field, what is expected, what was found.
+"""Decodes the bytes of a request, or raises a `Refusal` that names the field, what is expected and what was found.
 
-`msgspec` decodes and checks in one pass. Only a request that fails is looked at again: v0.9.8 takes a list of its fields
-where an object is expected, and `{"resolved": null}` for `"resolved"`, so both are brought into their usual form and
-tried once more. Status and kind of a refusal are v0.9.8's, the words are msgspec's.
+`msgspec` decodes and checks in one pass. Only a request that fails is tried once more: v0.9.8 accepts a list of its
+fields in place of an object, and `{"resolved": null}` in place of `"resolved"`, so both are first brought into their usual
+form. Status and kind of a refusal are the same as v0.9.8's, the words are msgspec's.
 """
 
 import json
@@ -28,7 +28,7 @@ _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
 class BadEnvelope(Refusal):
-    """What was sent is no request. `kind` and `corr` (its correlation id): as far as they can be read."""
+    """The body is not a request. `kind` and `corr` (the correlation id) are read from it if possible."""
 
     def __init__(self, message: str, kind: str = "unknown", corr: str = "0") -> None:
         super().__init__(400, f"Invalid request envelope: {message}")
@@ -46,14 +46,14 @@ def decode[T: Struct](kind: type[T], data: Raw | bytes, prefix: str = "Invalid r
         usual = _usual(_info(kind), parse(data), "$")
         return _DECODERS[kind].decode(json.dumps(usual))  # type: ignore[no-any-return]
     except _FAILURES as error:
-        rule = error.__cause__  # what a type says itself about its fields together
+        rule = error.__cause__  # a rule about several fields, raised by the type itself
         raise Refusal(400, str(rule) if type(rule) is ValueError else f"{prefix}: {error}") from None
 
 
 def read_envelope(body: bytes) -> RequestEnvelope:
-    """The request without its data, which is JSON that can be read. Raises BadEnvelope."""
+    """The request; its data is valid JSON, but not decoded yet. Raises BadEnvelope."""
     try:
-        whole = parse(body)  # looks into what `Raw` passes over, too
+        whole = parse(body)  # checks the data as well, which `Raw` skips
     except _FAILURES as error:
         raise BadEnvelope(str(error)) from None
     try:
@@ -82,7 +82,7 @@ def _is_deep(body: bytes) -> bool:
 
 
 def _depth(body: bytes) -> int:
-    """How deep lists and objects are nested in it."""
+    """How deep lists and objects are nested."""
     deepest = depth = 0
     for bracket in _BRACKETS.findall(_STRINGS.sub(b"", body)):
         depth += 1 if bracket in b"[{" else -1
@@ -96,7 +96,7 @@ def _info(kind: type[Struct]) -> inspect.Type:
 
 
 def _usual(type_: inspect.Type, value: Any, place: str) -> Any:
-    """The value in its usual form, so far as it has one. Raises ValidationError for a word that is none of the known."""
+    """The value in its usual form. Raises ValidationError where a list has the wrong length or a word is unknown."""
     match type_:
         case inspect.Metadata(type=inner):
             return _usual(inner, value, place)
@@ -110,7 +110,7 @@ def _usual(type_: inspect.Type, value: Any, place: str) -> Any:
             for field in fields[len(value) :]:
                 if (
                     field.required or field.default is not NODEFAULT
-                ):  # only a default factory is one to v0.9.8
+                ):  # v0.9.8 has a default only where we have a factory
                     raise ValidationError(f"List has no item for `{field.encode_name}` - at `{place}`")
             return {
                 field.encode_name: _usual(field.type, one, f"{place}[{at}]")

@@ -1,8 +1,7 @@
 """How messages leave: over the event streams of workers that poll, or pushed by HTTP.
 
-A message leaves with the commit that made it: `execute` offers a task, to a worker that polls as far as it has room
-(`offers`), `unblock` tells a listener. What is for a listener that is not there is dropped, as v0.9.8 does
-(`transport/`), unless it comes soon.
+A message leaves with the commit that made it. `execute` offers a task to a worker (`offers`), `unblock` tells a listener
+that its promise has ended (`listeners`).
 """
 
 import asyncio
@@ -24,12 +23,12 @@ from .streams import Stream, Streams
 
 log = logging.getLogger(__name__)
 
-#: Seconds until a listener's being told is recorded, if no other commit comes first.
+#: Seconds until it is stored that a listener was told, if no other commit comes before.
 RECORD_TOLD = 1.0
 
 
 class Delivery:
-    """Sends what committed transactions have to send."""
+    """Sends the messages of committed transactions."""
 
     def __init__(self, store: Store, metrics: Metrics, settings: Transports, server_url: str) -> None:
         self._store = store
@@ -42,14 +41,14 @@ class Delivery:
         # A worker forgets an offer once the task may be offered to another one: it is reminded before that.
         self._offers = Offers(self._streams, store.pending, self._offer_message, 0.8 * store.tx.retry / 1000)
         self.pusher = Pusher(settings.http_push, metrics)
-        #: Offers not sent yet: task id -> (version, address). Only a paused server keeps any for long.
+        #: Offers that are not sent yet: task id -> (version, address). Only a paused server has any for long.
         self.executes: dict[str, tuple[int, str]] = {}
         self.unblocks: list[tuple[str, str]] = []
         self.paused = False
         self._recording: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Sends what an earlier run of the server had committed and perhaps not sent."""
+        """Sends what an earlier run of the server committed and may not have sent."""
         self._store.read(self._recall, None)
         self.deliver()
 
@@ -67,7 +66,7 @@ class Delivery:
         )
 
     def stop(self) -> None:
-        """Offers no more."""
+        """Stops offering."""
         self._offers.stop()
 
     @property
@@ -88,7 +87,7 @@ class Delivery:
             self._offers.closed(line)
 
     def publish(self, tx: Outcome) -> None:
-        """Sends what a commit has made."""
+        """Sends the messages of a commit."""
         if tx.reset:
             self.executes.clear()
             self.unblocks.clear()
@@ -110,12 +109,12 @@ class Delivery:
             self.deliver()
 
     def resume(self) -> None:
-        """Goes on after a pause."""
+        """Continues after a pause."""
         self.paused = False
         self.deliver()
 
     def deliver(self) -> None:
-        """Sends everything there is."""
+        """Sends all messages that wait."""
         executes, self.executes = self.executes, {}
         unblocks, self.unblocks = self.unblocks, []
         if executes:

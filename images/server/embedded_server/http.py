@@ -57,7 +57,7 @@ class App(Protocol):
         """Answers a request through `connection.reply`, or `stream`, at once or later, in order."""
 
     def lost(self, connection: "Connection") -> None:
-        """The client is gone."""
+        """The client has disconnected."""
 
 
 class Connection(Requests, asyncio.Protocol):
@@ -69,9 +69,9 @@ class Connection(Requests, asyncio.Protocol):
         self._transport: asyncio.Transport
         self._body: list[bytes] = []
         self._size = 0
-        #: Why nothing more is read: to be said after the answers that are owed.
+        #: Status and message of the refusal that ends the connection; sent after the answers still to come.
         self._last_words: tuple[int, str] | None = None
-        #: How many requests are not answered yet. Only while there are none may an answer leave out of turn.
+        #: How many requests are not answered yet.
         self.owed = 0
         self.closing = False
         #: Extra header lines of each answer to the request being handled (CORS).
@@ -84,7 +84,7 @@ class Connection(Requests, asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         found = transport.get_extra_info("socket")
         if found is not None and found.family in (socket.AF_INET, socket.AF_INET6):
-            # A worker whose machine is gone, or unplugged, is noticed within half a minute.
+            # A worker whose machine has crashed or lost its network is noticed within half a minute.
             found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             found.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
             found.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
@@ -194,13 +194,13 @@ class Connection(Requests, asyncio.Protocol):
             self.close()
 
     def finish(self, status: int, message: str = "") -> None:
-        """Reads nothing more: says why once every request before is answered, and closes."""
+        """Stops reading. Answers this once all earlier requests are answered, and closes."""
         self._last_words = status, message
         if not self.owed:
             self._say_last(status, message)
 
     def _answered(self) -> None:
-        """No answer is owed any more."""
+        """All requests are answered."""
         if self._last_words is not None:
             self._say_last(*self._last_words)
         elif self.is_last:

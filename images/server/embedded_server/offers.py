@@ -1,11 +1,11 @@
-"""Which worker is offered which task, and when: as many at once as it takes up, and never one that sits on them.
+"""Decides which worker is offered which task, and when.
 
-Each event stream has a window of offers that nobody has taken up yet. What does not fit waits here, in order, and
-leaves as soon as a task is taken up: ten thousand tasks at once cost no more messages than there are tasks. A stream
-that takes nothing and holds nothing is passed over, so its offers go to another one. v0.9.8 sends every pending task to
-a stream at random, again and again: docs/decisions/0085-offers-follow-places.md.
+Each event stream has a window: the most offers that its worker may have without having taken them. Further tasks wait
+here, in order, and one is offered whenever a task is taken: ten thousand tasks at once take ten thousand messages. A
+worker that takes no tasks and holds none gets no offers for a while; those it had go to others. v0.9.8 sends every pending
+task to a random stream, again and again: docs/decisions/0085-offers-follow-places.md.
 
-All of it is in memory. The store has the truth: a restart offers every pending task again.
+All of this is in memory only: after a restart every pending task is offered again.
 """
 
 import asyncio
@@ -20,36 +20,37 @@ from .streams import Line, Stream, Streams
 
 log = logging.getLogger(__name__)
 
-#: Offers that a stream may have without having taken them up. The next one leaves when one of them is taken, so this
-#: covers the way there and back, not the worker's places.
+#: The most offers of a stream that are not taken yet. The next one leaves when one is taken, so this need only cover the
+#: time of a round trip, not the number of tasks that the worker can run.
 WINDOW = 16
-#: The same for tasks that are for one worker alone, which counts them by itself.
+#: The same for tasks addressed to one worker, which limits them itself.
 NAMED_WINDOW = 1000
-#: Seconds until an offer is looked at again: a stream that never took any loses it then, a busy one to one with fewer.
+#: Seconds until an offer that was not taken may go to another stream: from a worker that never took one, or from a busy
+#: one to one that has fewer.
 SOON = 0.3
-#: Seconds that a stream which has taken tasks before may hold none and take none of its offers.
+#: The same for a worker that has taken tasks before, and now holds none and takes none.
 PATIENCE = 2.0
-#: A stream that is passed over gets an offer again after a second, then after twice that, up to so many seconds.
+#: A stream that is passed over gets an offer again after a second, then after two, up to so many seconds.
 LONGEST_REST = 60.0
 
 
 class Offer:
-    """A pending task on its way to a worker."""
+    """A pending task that is to be offered, or is."""
 
     __slots__ = ("line", "sent_at", "to", "version", "waited")
 
     def __init__(self, version: int, to: Poll) -> None:
         self.version = version
         self.to = to
-        #: Where it is, and since when (monotonic); None while it waits here.
+        #: The stream that it was sent over, and when (monotonic); None while it waits.
         self.line: Line | None = None
         self.sent_at = 0.0
-        #: Whether it has waited, so that the task may have changed meanwhile.
+        #: Whether it has waited: then the task may have changed meanwhile.
         self.waited = False
 
 
 class Offers:
-    """Hands pending tasks to the streams of their group.
+    """Offers pending tasks to the streams of their group.
 
     `still(id, version)` says whether the task is pending at that version; `message(id, version)` is what a worker is
     sent; after `again` seconds a worker is reminded of an offer that it has not taken up.
@@ -68,10 +69,10 @@ class Offers:
         self._again = again
         #: Every offer by its task, those that wait and those that were sent.
         self._offers: dict[str, Offer] = {}
-        #: What waits, by group (for `uni` by group and id), in order; what came back from a stream goes first.
+        #: Tasks that wait, by group (for `uni` by group and id), in order; those taken back from a stream go first.
         self._waiting: dict[tuple[str, str], OrderedDict[str, None]] = {}
         self._returned: dict[tuple[str, str], OrderedDict[str, None]] = {}
-        #: What was sent, the longest ago first.
+        #: Tasks whose offer was sent, the oldest first.
         self._sent: OrderedDict[str, None] = OrderedDict()
         #: task -> the worker that holds it, and how many each holds.
         self._holders: dict[str, str] = {}
@@ -101,7 +102,7 @@ class Offers:
         offer.waited = True
 
     def taken(self, id: str, pid: str) -> None:
-        """The worker has taken up the task."""
+        """The worker has taken the task."""
         offer = self._forget(id)
         self._hold(id, pid)
         if offer is None:
@@ -159,7 +160,7 @@ class Offers:
         return offer
 
     def _untie(self, id: str, offer: Offer, line: Line) -> None:
-        """The offer is the stream's no more."""
+        """Removes the offer from the stream."""
         line.open.pop(id, None)
         line.named.pop(id, None)
         self._sent.pop(id, None)
@@ -178,7 +179,7 @@ class Offers:
             self._pump(key)
 
     def _pump(self, key: tuple[str, str]) -> None:
-        """Sends what waits, as far as there is room."""
+        """Sends waiting offers as far as there is room."""
         if key[0] not in self._lines:
             return
         for queues in (self._returned, self._waiting):
@@ -201,7 +202,7 @@ class Offers:
     def _send(self, id: str, offer: Offer, line: Line) -> bool:
         now = monotonic()
         if not line.stream.event(self._message(id, offer.version)):
-            # It does not read: nothing more for it for a while.
+            # It does not read: it gets nothing for a while.
             line.rests_until = now + 1.0
             return False
         offer.line = line
@@ -213,7 +214,7 @@ class Offers:
         return True
 
     def _choose(self, to: Poll, now: float) -> Line | None:
-        """The stream that the address names, else of those with room the one that has least to do."""
+        """The stream that the address names; else, of those with room, the one with the least to do."""
         lines = self._lines.get(to.group, ())
         if to.cast != "any":
             return next((line for line in lines if line.stream.id == to.id and _takes_named(line, now)), None)
@@ -222,21 +223,21 @@ class Offers:
             for line in usable:
                 if line.stream.id == to.id:
                     return line
-            # By load, then whoever has taken a task before, then by lot.
+            # The least loaded; then one that has taken a task before; then a random one.
             return min(usable, key=lambda line: (self._load(line), not line.proven, random.random()))  # noqa: S311
         return usable[0] if usable else None
 
     def _load(self, line: Line) -> int:
         return len(line.open) + self._holds[line.stream.id]
 
-    # What nobody takes up.
+    # Offers that are not taken.
 
     def _watch(self) -> None:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SOON, self._look)
 
     def stop(self) -> None:
-        """Looks no more."""
+        """Stops the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -258,13 +259,13 @@ class Offers:
             self._watch()
 
     def _late(self, id: str, offer: Offer, line: Line, age: float, now: float) -> None:
-        """An offer that its stream has not taken up: another one's, or sent again."""
+        """Gives an offer that was not taken to another stream, or sends it again."""
         lines = self._lines.get(offer.to.group, ())
         others = [other for other in _with_room(lines, now) if other is not line]
         if others and offer.to.cast == "any":
             if not self._holds[line.stream.id]:
                 if age >= (PATIENCE if line.proven else SOON):
-                    log.info("worker %s takes no tasks: they go to others", line.stream.id)
+                    log.info("worker %s takes no tasks: its offers go to other workers", line.stream.id)
                     line.passed_over(now, LONGEST_REST)
                     self._take_all_back(line)
                 return
@@ -297,5 +298,5 @@ def _takes_named(line: Line, now: float) -> bool:
 
 
 def _key(to: Poll) -> tuple[str, str]:
-    """Where it waits: with its group, or for the one worker that it is for."""
+    """The queue it waits in: its group's, or that of the one worker it is for."""
     return to.group, (to.id or "") if to.cast == "uni" else ""

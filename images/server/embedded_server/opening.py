@@ -1,4 +1,4 @@
-"""The database's file: opened, made ready, and looked at first. What is damaged is left as it is."""
+"""Opens the database's file, after a check for damage. A damaged file is left as it is."""
 
 import logging
 import os
@@ -49,7 +49,7 @@ def open_database(path: str) -> sqlite3.Connection:
 
 
 def stand_in() -> sqlite3.Connection:
-    """An empty database in memory: what the rest of the server holds on to where the file is damaged."""
+    """An empty database in memory, for the rest of the server to work with if the file is damaged."""
     db = sqlite3.connect(":memory:", isolation_level=None)
     migrate(db, ":memory:")
     return db

@@ -15,7 +15,7 @@ PAUSE = 0.05
 
 
 class Patrol:
-    """One walk through all rows."""
+    """Reads all rows once."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -23,11 +23,11 @@ class Patrol:
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begins, or goes on."""
+        """Begins, or continues."""
         self._handle = asyncio.get_running_loop().call_later(PAUSE, self._look)
 
     def stop(self) -> None:
-        """Ends the walk."""
+        """Stops reading."""
         if self._handle is not None:
             self._handle.cancel()
 

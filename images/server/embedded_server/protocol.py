@@ -171,7 +171,7 @@ class TaskFenceActionData(Struct):
 
 
 class FencedId(Struct):
-    """Of a fenced action, what the fence itself looks at."""
+    """The part of a fenced action that the fence itself checks."""
 
     id: Any = None
 

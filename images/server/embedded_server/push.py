@@ -1,7 +1,7 @@
 """HTTP push: a POST of the message to the address. Source: v0.9.8 `transport_http_push.rs`.
 
-Unlike there, only to where PUSH_TO says: whoever may create a promise names the address, and this server reaches what
-they do not. See docs/decisions/0071.
+Unlike there, only to addresses in PUSH_TO: whoever creates a promise chooses the address, and this server can reach
+machines that they cannot. See docs/decisions/0071.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: So many refused addresses are named in the log, each once.
+#: At most so many refused addresses are logged, each once.
 NAMED = 100
 
 

@@ -35,7 +35,7 @@ CREATE INDEX tasks_due ON promises (task_at) WHERE task_at IS NOT NULL;
 CREATE INDEX promises_branch ON promises (branch, id) WHERE branch IS NOT NULL;
 """
 
-#: Who waits for a promise: tasks (`callbacks`), addresses (`listeners`), addresses still to be told
+#: What waits for a promise: tasks (`callbacks`), addresses (`listeners`), addresses that are still to be told
 #: (`unblocks`).
 WAITING = """
 CREATE TABLE callbacks (

@@ -1,4 +1,4 @@
-"""How operations become durable: one transaction for all requests that wait, and answers only once its log is synced.
+"""Makes operations durable: one transaction for all waiting requests, and answers only after its log is synced.
 
 SQLite runs on the event loop's own thread. The sync runs beside it, and what is committed meanwhile goes with the next
 one: see docs/decisions/0010-group-commit.md.
@@ -23,15 +23,15 @@ from .state.transaction import Damaged, Outcome, Transaction
 
 log = logging.getLogger(__name__)
 
-#: The most requests one transaction takes, so that one of them never waits for thousands.
+#: The most requests in one transaction, so that none has to wait for thousands of others.
 BATCH = 256
-#: A batch of so few is synced on the spot: handing it to the thread would cost more than the sync.
+#: So small a batch is synced on the event loop: to hand it to the thread would cost more than the sync.
 ALONE = 2
 #: An idle disk is tried again after this long, in seconds, when somebody asks whether the server is ready.
 PROBE_SECONDS = 5.0
 ROOM = 65536  # bytes
 WAY_BACK = "The way back: make reset, then make restore F=… with a file of make backup."
-#: What every request is answered with from then on. Nothing of the file or of SQLite's words is in it.
+#: The answer to every request once the store is damaged. It contains nothing from the file or from SQLite.
 DAMAGED: Answer = (
     500,
     text(
@@ -41,17 +41,17 @@ DAMAGED: Answer = (
 )
 FAILED: Answer = (
     500,
-    text("Internal error: the request was not done, and nothing of it kept. The log says why."),
+    text("Internal error: the request failed and nothing of it was stored. The server's log says why."),
 )
-#: A clock may slip back by so much, as time synchronisation does it; beyond it was set.
+#: Time synchronisation may set the clock back by so much; more than that, and a person has set it.
 SLIP_MS = 1000
 
 type Operation = Callable[[Transaction, Any], Answer]
 
 
 class Call:
-    """A request on its way: what to do, at which time (ms), and whom to answer. `operation` None: the answer
-    is known."""
+    """A request in the queue: what to do, at which time (ms), and what to call then. `operation` None: the answer is
+    already known."""
 
     __slots__ = ("answer", "corr", "done", "now", "operation", "request")
 
@@ -73,12 +73,11 @@ class Call:
 
 
 class Store:
-    """The database and its one writer. `published` gets each committed transaction; it sends what that has to
-    send."""
+    """The database and its one writer. `published` gets each committed transaction, to send its messages."""
 
     def __init__(self, path: str, retry: int) -> None:
         self.path = path
-        #: What was found to be damaged, at the start or at work: nothing is answered from the file any more.
+        #: The damage that was found, at the start or later: then nothing is answered from the file any more.
         self.damage: str | None = None
         self._answered: Answered | None = None
         self._wal = -1
@@ -109,36 +108,36 @@ class Store:
         self._last_ms = 0
 
     def now(self) -> int:
-        """The time in ms since 1970. It never goes backwards, but where the machine's clock was set back.
+        """The time in ms since 1970. It goes backwards only if the machine's clock was set back by more than a second.
 
-        To stand still until that clock has caught up, for an hour maybe, would be a server on which no lease ends.
+        If it stood still until that clock had caught up, perhaps for an hour, no lease would end meanwhile.
         """
         ms = int(time() * 1000)
         if ms < self._last_ms:
             if self._last_ms - ms <= SLIP_MS:
                 return self._last_ms
             log.warning(
-                "the clock was set back by %.0f s; what is due later stays so", (self._last_ms - ms) / 1000
+                "the clock was set back by %.0f s; whatever is due will be late by that",
+                (self._last_ms - ms) / 1000,
             )
         self._last_ms = ms
         return ms
 
     def pending(self, id: str, version: int) -> bool:
-        """Whether the task waits for a worker at that version."""
+        """Whether the task is pending at that version."""
         query = "SELECT task_state, task_version FROM promises WHERE id = ?"
         found = self.read(lambda: self.db.execute(query, (id,)).fetchone(), None)
         return bool(found == ("pending", version))
 
     def submit(self, call: Call) -> None:
-        """Has the call done with the next batch; `call.done` comes after the commit, in the order of
-        submission."""
+        """Puts the call into the next batch. `call.done` is called after the commit, in the order of submission."""
         self._queue.append(call)
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
-        """Does what is queued."""
+        """Runs the queued calls."""
         calls = self._queue[:BATCH]
         del self._queue[:BATCH]
         self._scheduled = bool(self._queue)
@@ -155,7 +154,7 @@ class Store:
         return self._scheduled or self._syncing is not None
 
     def read[T](self, work: Callable[[], T], otherwise: T) -> T:
-        """What `work` reads outside of any request; `otherwise` where it meets damage."""
+        """The result of `work`, which reads outside of any request; `otherwise` if it finds damage."""
         if self.damage is None:
             try:
                 return work()
@@ -166,7 +165,7 @@ class Store:
         return otherwise
 
     def _damaged(self, error: BaseException) -> None:
-        """Says so once. The file is left as it is."""
+        """Logs it once. The file is left as it is."""
         if self.damage is None:
             code = getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")
             self.damage = str(error) if isinstance(error, Damaged) else f"SQLite met damage ({code})"
@@ -196,14 +195,14 @@ class Store:
                 self._damaged(error)
                 self._refuse(calls)
                 return
-            # Nothing of it was kept: each alone, so that only the one that cannot be done is refused.
+            # The batch was rolled back. Each call is tried alone, so that only the one that fails is refused.
             self._each(calls)
             return
         self.told = []
         self._committed(calls, alone=len(calls) <= ALONE)
 
     def _committed(self, calls: list[Call], alone: bool) -> None:
-        """The transaction is in the log. Once that is on the disk, its messages leave and its calls are answered."""
+        """Has the transaction's messages sent and its calls answered once its log is on the disk."""
         self._written.append((calls, self.tx.outcome()))
         if self._syncing is not None:
             return
@@ -225,7 +224,7 @@ class Store:
             self._answered.note(position)
 
     def _sync_beside(self) -> None:
-        """Syncs the log beside the loop; what is committed meanwhile goes with the next sync."""
+        """Syncs the log in the thread; commits meanwhile wait for the next sync."""
         self._dirty = False
         count = len(self._written)
         self._position = self._answered.position() if self._answered is not None else None
@@ -247,7 +246,7 @@ class Store:
             self._finish(len(self._written))
 
     def _finish(self, count: int) -> None:
-        """Answers the oldest of what was written."""
+        """Answers the `count` oldest transactions."""
         done, self._written = self._written[:count], self._written[count:]
         for calls, outcome in done:
             self.published(outcome)
@@ -255,7 +254,7 @@ class Store:
                 call.done(call)
 
     def _run(self, calls: list[Call], told: list[tuple[str, str]]) -> None:
-        """All of it in one transaction."""
+        """Runs all calls in one transaction."""
         tx = self.tx
         tx.begin()
         changes = self.db.total_changes
@@ -289,9 +288,12 @@ class Store:
                 self._refused = self._refused or isinstance(error, sqlite3.Error)
                 known = isinstance(error, sqlite3.Error)
                 log.error(
-                    "%s: not done, and nothing of it kept: %s", self.path, error, exc_info=not self._refused
+                    "%s: a request failed and was rolled back: %s",
+                    self.path,
+                    error,
+                    exc_info=not self._refused,
                 )
-                # SQLite's words name tables and columns; of any other error it is not known what is in them.
+                # SQLite's messages only name tables and columns; any other error could contain stored data.
                 call.answer = (500, text(f"Internal error: Storage error: {error}")) if known else FAILED
                 self.tx.begin()
             self._committed([call], alone=True)
@@ -304,12 +306,12 @@ class Store:
                 log.error("%s: rollback failed: %s", self.path, error)
 
     def ready(self) -> bool:
-        """Whether the disk takes what is written to it. Tries it, if nothing was written for a while."""
+        """Whether the disk can be written. Tries it if nothing was written for a while."""
         if self.damage is not None:
             return False
         if not self._refused and monotonic() - self._wrote_at < PROBE_SECONDS:
             return True
-        # Room for one more page is no room: after a refusal it takes this much before the server is ready again.
+        # Room for one more page is too little: after a full disk the server is ready again once this much fits.
         rooms = (bytes(ROOM), self.now()) if self._refused else (self.now(),)
         try:
             for room in rooms:
@@ -348,6 +350,6 @@ def _damages(error: BaseException) -> bool:
 
 
 def _die(path: str, error: BaseException) -> None:
-    """What the disk has of the log is unknown after a failed sync: only a new start, which reads it, knows."""
+    """Ends the process: after a failed sync only a new start, which reads the log, can tell what is on the disk."""
     log.critical("%s: the log could not be synced: %s", path, error)
     os._exit(1)

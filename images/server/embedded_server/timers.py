@@ -1,5 +1,4 @@
-"""When the server acts by itself. One timer waits for the earliest of everything that falls due: nothing is
-polled."""
+"""Starts what is due (timeouts, leases, retries, schedules). One timer waits for what is due first: nothing is polled."""
 
 import asyncio
 from time import monotonic
@@ -10,21 +9,20 @@ from .state.promises import Answer
 from .state.transaction import NEVER, Transaction
 from .store import Call, Store
 
-#: Seconds between two runs at least: what falls due within it goes together. Nothing is early, and nothing is
-#: later.
+#: The least seconds between two runs: what falls due in between is done together, late by no more than this.
 SPACING = 0.02
-#: Seconds until what could not be done (disk full) is tried again.
+#: Seconds until a run that failed (disk full) is tried again.
 AGAIN = 1.0
-#: What is done in one run at most, of each kind: requests go on in between.
+#: The most of each kind that one run does, so that requests are served in between.
 MOST = 500
-#: Where the loop is late by so many seconds, requests wait unread, and a lease's renewal may be among them: they go first.
+#: If the event loop is late by so many seconds, requests wait to be read, maybe a lease's renewal: they go first.
 LATE = 0.1
-#: The longest sleep, in seconds: the clock of the machine may be set meanwhile.
+#: The longest sleep, in seconds: the machine's clock may be set meanwhile.
 LONGEST = 600.0
 
 
 class Timers:
-    """Wakes the state when it falls due."""
+    """Runs `timeouts` when something is due."""
 
     def __init__(self, store: Store, metrics: Metrics, catch_up: int) -> None:
         self._store = store
@@ -36,7 +34,7 @@ class Timers:
         self.paused = False
 
     def start(self) -> None:
-        """Begins with whatever fell due while the server was away."""
+        """Begins with what fell due while the server was not running."""
         self.wake(self._next_due())
 
     def wake(self, due: int) -> None:
@@ -46,7 +44,7 @@ class Timers:
             self._arm()
 
     def resume(self) -> None:
-        """Goes on after a pause."""
+        """Continues after a pause."""
         self.paused = False
         self._due = self._next_due()
         self._arm()
@@ -96,7 +94,7 @@ class Timers:
         self._arm()
 
     def stop(self) -> None:
-        """Fires no more."""
+        """Stops the timer."""
         self.paused = True
         if self._handle is not None:
             self._handle.cancel()

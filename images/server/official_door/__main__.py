@@ -1,4 +1,4 @@
-"""`python -m official_door COMMAND…`: runs the official server behind its doors; ends with it, and with its status."""
+"""`python -m official_door COMMAND…`: runs the official server behind its doors, and ends with its exit status."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ async def serve(doors: Doors, command: list[str]) -> int:
         "RESONATE_OBSERVABILITY__METRICS_PORT": str(INNER_METRICS_PORT),
     }
     if doors.origins:
-        # The headers that let those pages read its answers.
+        # So that the server sends the headers that let those pages read its answers.
         environ.setdefault("RESONATE_SERVER__CORS__ALLOW_ORIGINS", json.dumps(sorted(doors.origins)))
     listening = [await listen(doors, PORT, INNER_PORT), await listen(doors, METRICS_PORT, INNER_METRICS_PORT)]
     server = await asyncio.create_subprocess_exec(*command, env=environ)

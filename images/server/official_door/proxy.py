@@ -1,4 +1,4 @@
-"""Connections: each client's has one of its own to the server, and ends with it."""
+"""Passes requests on: each client's connection has its own connection to the server, and both end together."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from shared.doors import Ask, Doors
 from shared.http1 import Malformed, Requests, compose_head
 
-#: How long a refused client may still send the rest of its request, so that it reads why it was refused.
+#: How long a refused client may still send: if the connection were closed at once, it might not read the reason.
 _LINGER_SECONDS = 1.0
 _REASONS = {
     400: "Bad Request",
@@ -23,7 +23,7 @@ class _Refused(Exception):
     def __init__(self, status: int, message: str, in_protocol: bool) -> None:
         super().__init__(message)
         self.status = status
-        #: Whether the client speaks the Resonate protocol, so that it reads the answer as one of its.
+        #: Whether it was a request of the Resonate protocol, which is answered in the protocol's form.
         self.in_protocol = in_protocol
 
 
@@ -121,7 +121,7 @@ class Client(asyncio.Protocol):
             self.resume()
 
     def connected(self, server: asyncio.Transport) -> None:
-        """The server's end is there."""
+        """The connection to the server is open."""
         self._server = server
         if self.transport.is_closing():
             server.close()
@@ -129,7 +129,7 @@ class Client(asyncio.Protocol):
             self.resume()
 
     def resume(self) -> None:
-        """Goes on reading."""
+        """Reads from the client again."""
         if not self.transport.is_closing():
             self.transport.resume_reading()
 
@@ -144,7 +144,7 @@ class Client(asyncio.Protocol):
             self._refuse(_answer(error.status, str(error)))
 
     def eof_received(self) -> bool:
-        """Nothing more comes; what is owed may still go out."""
+        """The client sends nothing more; answers may still go out."""
         if self._server is not None and not self._server.is_closing():
             self._server.write_eof()
         return not self._over

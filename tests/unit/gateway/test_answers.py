@@ -43,7 +43,7 @@ def test_any_bytes_are_an_answer_or_malformed(payload: bytes) -> None:
         (b"", "not JSON"),
         (b'{"statusCode": true}', "statusCode is True"),
         (b'{"statusCode": 200, "body": 1}', "body is int"),
-        (b'{"statusCode": 200, "cookies": "a=1"}', "cookies: a list is expected"),
+        (b'{"statusCode": 200, "cookies": "a=1"}', "cookies: expected a list"),
     ],
 )
 def test_the_log_says_why_an_answer_is_malformed(payload: bytes, says: str) -> None:

@@ -77,3 +77,33 @@ def test_without_an_application_s_file_every_call_reaches_the_function(call: str
     route, parameters = found
     assert (route.key, route.event_version, parameters) == ("$default", "2.0", {})
     assert table.cors is None  # closed, unless somebody opens it
+
+
+FILE = """
+paths:
+  /process: {post: {x-amazon-apigateway-integration: {$ref: "#/components/x-integrations/function"}}}
+  /jobs/{jobId}/retry: {post: {x-amazon-apigateway-integration: {$ref: "#/components/x-integrations/function"}}}
+components: {x-integrations: {function: {type: AWS_PROXY, payloadFormatVersion: "2.0"}}}
+"""
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "openapi.yaml"
+    file.write_text(FILE)
+    table = read(file)
+    for key, parameters in {"POST /process": {}, "POST /jobs/j/retry": {"jobId": "j"}}.items():
+        found = table.match(*key.split(" ", 1))
+        assert found is not None, key
+        assert found[1] == parameters
+        assert found[0].event_version == "2.0"
+    assert table.match("GET", "/process") is None
+    assert table.cors is None  # closed, unless somebody opens it
+
+
+def test_an_error_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "openapi.yaml"
+    file.write_text(FILE.replace("2.0", "3.0"))
+    with pytest.raises(
+        SpecificationError, match=r"openapi\.yaml: POST /process: payloadFormatVersion is '3\.0'"
+    ):
+        read(file)

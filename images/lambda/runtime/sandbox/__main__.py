@@ -16,7 +16,7 @@ from .processes import MB, adopt_orphans, memory_limit
 from .settings import Settings
 
 PORT = 8080
-#: Beside the function's own memory: a full /tmp, which is memory here, RIE and the supervisor.
+#: Needed in addition to the function's own memory: for a full /tmp (which is in memory here), RIE and the supervisor.
 _BESIDE_MB = 640
 _EXTENSIONS = Path("/opt/extensions")
 _STOP_SECONDS = 8.0
@@ -45,7 +45,7 @@ class Current:
 
 
 def warnings(settings: Settings) -> list[str]:
-    """What will not be as the user expects it."""
+    """What will not work as the user expects."""
     found = []
     limit, needed = memory_limit(), (settings.memory + _BESIDE_MB) * MB
     if limit is not None and limit < needed:
@@ -59,8 +59,8 @@ def warnings(settings: Settings) -> list[str]:
 
 
 async def serve(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT; then the running invocation, if any, may end, a few seconds long."""
-    # A task begins where it is made, not one turn of the loop later: half the turns of an invocation.
+    """Runs until SIGTERM or SIGINT; then a running invocation has a few seconds to finish."""
+    # A task starts at once, not in the next turn of the event loop: that halves the turns an invocation takes.
     asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
     adopt_orphans()
     environment = Environment(settings)

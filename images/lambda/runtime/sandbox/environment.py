@@ -24,11 +24,11 @@ _TMP = Path("/tmp")  # noqa: S108 - the function's own, as in AWS
 
 
 class BusyError(Exception):
-    """The environment runs an invocation, and it runs one at a time."""
+    """The environment is running an invocation, and runs only one at a time."""
 
 
 class Environment:
-    """One invocation at a time; a second raises BusyError and never gets further."""
+    """Runs one invocation at a time; a second one raises BusyError."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -37,7 +37,7 @@ class Environment:
         self._lines = Lines(settings.log_format, version)
         self._generation: Generation | None = None
         self._preparing: asyncio.Task[Generation] | None = None
-        #: Whether this environment has been through its Init phase, well or not.
+        #: Whether this environment has had its Init phase, successful or not.
         self._born = False
         self._busy = False
         self._idle: asyncio.TimerHandle | None = None
@@ -47,7 +47,7 @@ class Environment:
 
     @property
     def generation(self) -> Generation:
-        """What the Runtime API's calls go to."""
+        """The generation that the Runtime API's calls go to."""
         if self._generation is None:
             raise RieError("no function is running")
         return self._generation
@@ -62,7 +62,7 @@ class Environment:
         return "frozen" if self.settings.freeze else "warm"
 
     def prepare(self) -> None:
-        """Starts the next generation's RIE ahead of its use; of the function nothing runs yet."""
+        """Starts the next generation's RIE in advance; none of the function's code runs yet."""
         if self._preparing is None and self._generation is None:
             self._preparing = asyncio.create_task(self._prepared())
 
@@ -126,9 +126,8 @@ class Environment:
         return Outcome(invocation.request_id, body, "Unhandled" if failed else None, self._logs.tail)
 
     async def _init_phase(self, invocation: Invocation) -> float | None:
-        """The Init phase of a new environment. Returns its duration in ms, None if it failed: then it is
-        tried
-        again inside the invocation."""
+        """The Init phase of a new environment. Returns its duration in ms, or None if it failed: then it is tried again
+        inside the invocation."""
         self._logs.write(self._lines.init_start(self.settings.name))
         generation = await self._next_generation()
         started = time.perf_counter()
@@ -156,7 +155,7 @@ class Environment:
         return self._generation
 
     async def _reset(self) -> None:
-        """After a failure: everything of the function ends, /tmp stays, the next RIE gets ready."""
+        """After a failure: kills all of the function's processes, keeps /tmp, and starts the next RIE."""
         generation, self._generation = self._generation, None
         if generation is not None:
             await generation.end()
@@ -196,7 +195,7 @@ class Environment:
             self._busy = False
 
     async def stop(self) -> None:
-        """Ends what is left; a running invocation is the caller's to wait for."""
+        """Stops everything; the caller must have waited for a running invocation."""
         if self._idle is not None:
             self._idle.cancel()
         if self._preparing is not None:

@@ -18,12 +18,12 @@ from .invocation import Invocation
 from .rie import RieError
 
 log = logging.getLogger("sandbox")
-#: An event may have 6 MB; the gateway measures, this only bounds what a wrong caller could make us hold.
+#: An event may have 6 MB, which the gateway checks. This only limits the memory that a faulty caller can make us use.
 _EVENT_BYTES = 8 * 2**20
-#: Says to the gateway that the request did not get in and may be sent elsewhere.
+#: Tells the gateway that the request was not started, so another environment may get it.
 REFUSED = "X-Sandbox-Refused"
 _INVOKE = re.compile(r"/2015-03-31/functions/[^/]+/invocations")
-#: The gateway's requests and the health check's; a page can find this port too, at the container's address.
+#: For the gateway and the health check. A web page could find this port too, at the container's address.
 _DOORS = Doors.read({}, json_only=True)
 _REASONS = {
     200: "OK",
@@ -46,7 +46,7 @@ def _failure(status: int, kind: str, message: str, **headers: str) -> bytes:
 
 
 class Front:
-    """The front over `environment`."""
+    """Serves `environment` over HTTP."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment

@@ -1,5 +1,4 @@
-"""One generation: a RIE and the function's processes below it, from the cold start to a crash or a
-tear-down."""
+"""One generation: a RIE process and the function's processes below it, from the cold start to a crash or to the end."""
 
 import asyncio
 import contextlib
@@ -23,7 +22,7 @@ _RIE_ANSWER_SECONDS = 2.0
 
 
 class Generation:
-    """Serves one invocation at a time; after a Fault it is of no further use and is ended.
+    """Serves one invocation at a time; after a Fault it cannot be used again and is ended.
 
     Its methods `next`, `response`, `error`, `init_error` are the Runtime API's (see runtime_api.Handlers).
     """
@@ -66,7 +65,7 @@ class Generation:
         self._rie = await Rie.start(name)
 
     def _launched(self) -> None:
-        """launch.py asks for what the function is to run with: it is the function's main process."""
+        """launch.py, which becomes the function's main process, asks for its environment variables and its log."""
         if self._listener is None:
             return
         connection, _ = self._listener.accept()
@@ -113,7 +112,7 @@ class Generation:
         return fault
 
     async def run(self, invocation: Invocation, limit: float) -> tuple[Fault | None, bool, bytes]:
-        """Hands the invocation over and waits until the function asks for the next: at most `limit` seconds.
+        """Gives the invocation to the function and waits, at most `limit` seconds, until it asks for the next one.
 
         Returns what went wrong, whether the handler raised, and what it answered.
         """
@@ -147,7 +146,7 @@ class Generation:
         return fault
 
     def _sample(self) -> None:
-        """Ends the invocation once the function's processes hold more than the configured memory."""
+        """Ends the invocation if the function's processes use more than the configured memory."""
         self._watch = self._loop.call_later(_MEMORY_SAMPLE_SECONDS, self._sample)
         if self.processes is not None and self.processes.measure() > self._settings.memory * MB:
             self._end_phase(_out_of_memory())
@@ -156,7 +155,7 @@ class Generation:
             self._end_phase(Fault("Runtime.ExitError", "the Runtime Interface Emulator ended"))
 
     async def _exit_reason(self, fault: Fault) -> Fault:
-        """RIE is the parent and knows the status; the kernel knows whether it was for memory."""
+        """RIE, the parent, knows the exit status; the kernel knows whether it killed for lack of memory."""
         if oom_kills() > self._oom_before:
             return _out_of_memory()
         reason = await self._running.exit_reason(_RIE_ANSWER_SECONDS)
@@ -214,8 +213,8 @@ class Generation:
         )
 
     async def end(self) -> None:
-        """Kills everything that this generation started. The runtime gets no time to say goodbye: without
-        extensions AWS's Shutdown phase has none (0 ms)."""
+        """Kills everything that this generation started. The runtime gets no time to shut down: without extensions
+        AWS's Shutdown phase has 0 ms."""
         self.dead = True
         self._forget_listener()
         if self.processes is not None:

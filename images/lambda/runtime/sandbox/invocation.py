@@ -55,7 +55,7 @@ class Fault:
     kind: str
     message: str
     status: str = "error"
-    #: The body where the function did say something (an init error).
+    #: The body that the function itself sent, if it sent one (an init error).
     body: bytes | None = None
 
     def payload(self, request_id: str) -> bytes:

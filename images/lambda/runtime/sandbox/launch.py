@@ -21,7 +21,7 @@ def main() -> None:
     environment: dict[str, str] = json.loads(message)
     if os.getpgid(0) != os.getpid():
         os.setpgid(0, 0)
-    # Where memory runs out, the kernel shall end the function, not the supervisor.
+    # If memory runs out, the kernel must kill the function, not the supervisor.
     with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - pathlib costs milliseconds
         file.write("1000")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -45,7 +45,7 @@ class Logs:
         """
         if self._pipe is None:
             return
-        # Bounded: a function that floods its log must not keep the supervisor here.
+        # With a limit: a function that writes without end must not block the supervisor.
         for _ in range(64):
             try:
                 chunk = os.read(self._pipe, _READ_BYTES)
@@ -69,7 +69,7 @@ class Logs:
     def _keep(self, chunk: bytes) -> None:
         sys.stdout.buffer.write(chunk)
         if not self._flushing:
-            # After what is under way: nobody who waits for an answer waits for the log as well.
+            # Later in the event loop: whoever waits for an answer must not wait for the log too.
             self._flushing = True
             asyncio.get_running_loop().call_soon(self._flush)
         self._tail += chunk

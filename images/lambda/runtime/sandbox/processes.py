@@ -1,4 +1,4 @@
-"""The function's processes: stop, continue, kill, measure. Linux /proc and signals; no privilege needed.
+"""The function's processes: stop, continue, kill, measure. Linux /proc and signals; no privileges needed.
 
 The function's main process leads a process group; what it starts is usually in that group, and is found
 through /proc where it is not. The supervisor is the "subreaper" of the container: orphans become its
@@ -16,7 +16,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 MB = 2**20
 _PROC = "/proc"
-#: So many new ids are looked at one by one; with more, a look at all processes is cheaper.
+#: Up to so many new process ids are checked one by one; for more, reading the whole of /proc is cheaper.
 _FEW = 8
 
 
@@ -56,7 +56,7 @@ def descendants(root: int) -> set[int]:
 
 
 class _File:
-    """A file of /proc, kept open: to open one costs more than to read it."""
+    """A file of /proc that stays open: opening it costs more than reading it."""
 
     def __init__(self, path: str) -> None:
         """Raises OSError."""
@@ -76,17 +76,17 @@ class _File:
 
 
 class Processes:
-    """The main process of a function, by its id, and whatever it starts."""
+    """A function's main process and everything that it starts."""
 
     def __init__(self, main: int, rie: int) -> None:
         """Raises OSError if there is no such process."""
         self.main = main
         self._known = {1, os.getpid(), rie, main}
-        #: Readable once the main process has ended; it is not our child but RIE's.
+        #: Becomes readable when the main process ends; that is RIE's child, not ours.
         self.pidfd = os.pidfd_open(main)
         self._status = _File(f"{_PROC}/{main}/status")
         self._load = _File(f"{_PROC}/loadavg")
-        #: The container's newest id when a look at all found nobody but the known; 0: they were not alone.
+        #: The newest id in the container when the last full scan found no unknown process; 0: it found some.
         self._alone = 0
         self.peak = 0
 

@@ -1,7 +1,7 @@
-"""AWS's Lambda Runtime Interface Emulator: one process, its two HTTP faces.
+"""AWS's Lambda Runtime Interface Emulator (RIE): its process, and clients for its two HTTP ports.
 
-RIE dies on a second request and is not to be trusted after a failure, so each generation of the function
-gets a fresh one; it starts in some 10 ms.
+RIE crashes on a second request while one is running, and is unreliable after a failure. So each generation of the
+function gets a new one, which takes about 10 ms to start.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ _HOST = "127.0.0.1"
 _INVOKE, _RUNTIME = 8081, 9002
 _PATH = "/2018-06-01/runtime"
 _LAUNCH = Path(__file__).with_name("launch.py")
-#: The interpreter itself, not the supervisor's environment of it.
+#: The interpreter itself, not the one of the supervisor's virtual environment.
 _PYTHON = os.path.realpath(sys.executable)
 _START_SECONDS = 5.0
 _EXIT = re.compile(rb"Runtime exited with(?:out providing a reason| error: [a-z]+(?: status|:) \w+)")
-#: RIE's own clock must never end an invocation: ours does, as AWS would.
+#: RIE's own time-out must never end an invocation: the supervisor's does.
 _NEVER_SECONDS = "86400"
 
 
 class RieError(Exception):
-    """RIE could not be started, or went away. The message says which, with what RIE wrote last."""
+    """RIE could not be started, or it ended. The message says which."""
 
 
 class Rie:
@@ -42,7 +42,7 @@ class Rie:
         self._exit: asyncio.Future[str] = self._loop.create_future()
         os.set_blocking(self._errors, False)
         self._loop.add_reader(self._errors, self._read_errors)
-        # `next` waits as long as there is nothing to do, so the answers need a connection of their own.
+        # A call of `next` waits until there is an invocation, so the answers need their own connection.
         self._invoking, self._next, self._answers = (
             Client(_HOST, _INVOKE),
             Client(_HOST, _RUNTIME),
@@ -59,7 +59,7 @@ class Rie:
             *(_PYTHON, "-I", "-S", str(_LAUNCH), socket_name),
         ]
         environment = {"PATH": "/usr/bin:/bin", "AWS_LAMBDA_FUNCTION_TIMEOUT": _NEVER_SECONDS}
-        # Its START and END lines repeat, less well, what the supervisor writes; of its errors one is read.
+        # Its standard output repeats what the supervisor logs; of its errors only the exit reason is used.
         process = subprocess.Popen(  # noqa: ASYNC220, S603 - fork and exec, a millisecond
             command,
             env=environment,
@@ -80,7 +80,7 @@ class Rie:
         return rie
 
     def _read_errors(self) -> None:
-        """RIE is the parent of the function's process, and says here alone how it ended."""
+        """RIE is the parent of the function's process. How that ended it reports only on its standard error."""
         with contextlib.suppress(BlockingIOError):
             words = os.read(self._errors, 65536)
             if not words:
@@ -90,7 +90,7 @@ class Rie:
                 self._exit.set_result(found[0].decode())
 
     async def exit_reason(self, seconds: float) -> str | None:
-        """How the function's process ended, waiting for RIE to say it; None if it does not."""
+        """How the function's process ended, as RIE reports it within `seconds`; None if it does not."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(self._exit)
@@ -109,7 +109,7 @@ class Rie:
         try:
             return await client.request(method, path, body)
         except WireError as error:
-            raise RieError(f"RIE went away: {error}") from error
+            raise RieError(f"RIE ended, or closed its connection: {error}") from error
 
     async def invoke(self, payload: bytes) -> Response:
         return await self._request(
@@ -120,7 +120,7 @@ class Rie:
         return await self._request(self._next, "GET", f"{_PATH}/invocation/next")
 
     async def answer(self, path: str, body: bytes) -> Response:
-        """Hands on what the function posted: `path` below /2018-06-01/runtime/."""
+        """Passes on what the function posted to `path` below /2018-06-01/runtime/."""
         return await self._request(self._answers, "POST", f"{_PATH}/{path}", body)
 
     def kill(self) -> None:

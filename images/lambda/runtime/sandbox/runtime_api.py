@@ -1,7 +1,7 @@
 """The Lambda Runtime API as the function's process sees it, on loopback.
 
-https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html; RIE's is behind it. Asking for the next
-invocation is what ends one: there the function is frozen.
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html; it is served by RIE behind it. A function ends its
+invocation by asking for the next one: then it is frozen.
 """
 
 import json
@@ -51,7 +51,7 @@ def _unknown(request_id: str) -> bytes:
 
 
 class RuntimeApi:
-    """The Runtime API over `handlers`."""
+    """Serves the Runtime API with `handlers`."""
 
     def __init__(self, handlers: Handlers) -> None:
         self._handlers = handlers

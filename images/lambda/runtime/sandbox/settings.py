@@ -10,7 +10,7 @@ from typing import Self
 
 from shared.environ import SettingError, choice, number
 
-#: Ours: the supervisor's own settings. The function never sees them.
+#: The supervisor's own settings. The function never sees them.
 OWN_PREFIX = "LAMBDA_"
 #: What Docker and the base image set; AWS's environment has none of it, or a value of its own.
 CONTAINER_OWN = frozenset(
@@ -56,7 +56,7 @@ class Settings:
     log_level: str = "INFO"
     #: The function's own variables, as a user sets them in its configuration.
     function: dict[str, str] = field(default_factory=dict)
-    #: One a life of the environment: a new one after it was torn down.
+    #: Each environment has one: after a reset for idleness there is a new one.
     log_stream: str = field(default_factory=_log_stream)
 
     @classmethod

@@ -83,7 +83,7 @@ def register_listener(tx: Transaction, r: PromiseRegisterListenerData) -> Answer
 
 
 def search(tx: Transaction, r: PromiseSearchData) -> Answer:
-    """By id, without ending what is overdue: that is how v0.9.8 searches too."""
+    """In the order of ids. Overdue promises are not ended first: v0.9.8 does not either."""
     size = limit(r.limit, 100)
     # The pending ones are found by their own index, however many have ended.
     source = "promises INDEXED BY promises_due" if r.state == "pending" else "promises"
@@ -105,7 +105,7 @@ def search(tx: Transaction, r: PromiseSearchData) -> Answer:
 
 
 def target(r: PromiseCreateData) -> str | None:
-    """Where the promise's task is offered; refuses an address that leads nowhere."""
+    """The address that the promise's task is offered to. Raises Refusal if it is invalid."""
     found = r.tags.get("resonate:target")
     if found is not None and address.parse(found) is None:
         raise Refusal(400, "Invalid resonate:target address")

@@ -1,4 +1,4 @@
-"""How promises end, and whom that wakes. Source: v0.9.8 `persistence_sqlite.rs`, "Settlement chain".
+"""How promises end, and what that resumes. Source: v0.9.8 `persistence_sqlite.rs`, "Settlement chain".
 
 A promise that ends fulfils its own task, marks the callbacks of those who await it as ready, makes suspended
 awaiters pending again (their version grows only when a worker claims them), and has its listeners told.
@@ -20,14 +20,14 @@ _RESUME = (
 
 
 def settle(tx: Transaction, row: Promise, state: str, value: str, at: int) -> Promise:
-    """Ends a pending promise and wakes whom that wakes; the row as it is then."""
+    """Ends a pending promise, resumes its awaiters and tells its listeners. Returns the new row."""
     ended = end(tx, row, state, value, at)
     wake(tx, row)
     return ended._replace(task_state=row.task_state and "fulfilled", task_at=None)
 
 
 def end(tx: Transaction, row: Promise, state: str, value: str, at: int) -> Promise:
-    """Ends the promise and its task; nobody is woken yet. The row with its new state."""
+    """Ends the promise and its task, but resumes nothing yet. Returns the new row."""
     ended = sound(row)._replace(state=state, value=value, settled_at=at)
     ended = ended._replace(sum=row_sum(ended))
     if row.task_state is None or row.task_state == "fulfilled":
@@ -63,8 +63,8 @@ def resume(tx: Transaction, seq: int, id: str, version: int, target: str | None)
 
 
 def expire(tx: Transaction, rows: Sequence[Promise]) -> None:
-    """Ends promises whose time is over: first all of them, then whom that wakes, so that an awaiter which
-    expires with what it awaits is not offered again."""
+    """Ends promises whose time is over. First all of them end, then awaiters are resumed, so that an awaiter which
+    expires together with what it awaits is not offered again."""
     for row in rows:
         end(tx, row, "resolved" if row.timer else "rejected_timedout", row.value, row.timeout_at)
     for row in rows:

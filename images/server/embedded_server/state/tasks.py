@@ -1,8 +1,8 @@
 """The `task.*` operations. Source: v0.9.8 `server.rs`, `op_task_*`.
 
 A task is pending (offered), acquired (a worker holds its lease), suspended (waits for promises), halted or
-fulfilled. Its version grows by one each time a worker claims it; whoever comes with an older one is turned
-away.
+fulfilled. Its version grows by one each time a worker claims it; a request with an older version is
+refused.
 """
 
 from .. import PROTOCOL
@@ -173,7 +173,7 @@ def fence(tx: Transaction, r: TaskFenceData) -> Answer:
 
 
 def heartbeat(tx: Transaction, r: TaskHeartbeatData) -> Answer:
-    """Extends the leases that are still held; the others are passed over in silence."""
+    """Extends the leases that are still held; others are ignored."""
     for task in r.tasks:
         tx.execute(_HEARTBEAT, (tx.now, task.id, task.version, r.pid))
     return DONE
@@ -233,7 +233,7 @@ def _claim(tx: Transaction, row: Promise, pid: str, ttl: int) -> Promise:
 
 
 def _offer(tx: Transaction, row: Promise) -> None:
-    """Offers the task to its target, and again whenever nobody takes it."""
+    """Offers the task to its target, and again after a while if no worker takes it."""
     at = wrap(tx.now + tx.retry)
     tx.execute(_PEND, (at, row.seq))
     tx.moves.append((row.id, None))

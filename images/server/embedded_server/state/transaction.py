@@ -14,7 +14,7 @@ def wrap(value: int) -> int:
 
 
 class Damaged(Exception):
-    """The database holds what nobody wrote; says where, and carries nothing of what is stored."""
+    """The database is damaged. The message says where, and contains no stored data."""
 
 
 class Promise(NamedTuple):
@@ -50,7 +50,7 @@ def row_sum(row: Promise) -> int:
 
 
 def sound(row: Promise) -> Promise:
-    """The row itself. Raises `Damaged` where it is not what was written."""
+    """The row itself. Raises `Damaged` if its checksum is wrong."""
     if row.sum is not None and row.sum != row_sum(row):
         raise Damaged(f"row {row.seq} of its promises is not what was written")
     return row
@@ -91,7 +91,7 @@ class Transaction:
         self.begin()
 
     def begin(self) -> None:
-        """Forgets what the transaction before this one had to send."""
+        """Clears what the previous transaction had to send."""
         #: task id -> (version, address)
         self.executes: dict[str, tuple[int, str]] = {}
         #: (promise id, address)
