@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from durable_lambda.function.face import Resonate
 
 __all__ = ["Resonate", "__version__"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 refuse_pickle()
 

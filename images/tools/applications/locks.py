@@ -7,14 +7,19 @@ application's.
 
 import hashlib
 import json
+import re
 import subprocess
 import tempfile
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 from .table import Table
 
 _MARK = "# resolved from "
+#: A requirement of the library that allows some of its versions only.
+_BOUND = re.compile(r"durable[-_.]lambda\s*(\[[^]]*\])?\s*[<>=!~(@]", re.IGNORECASE)
+_VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
 PYTHON = "3.13"
 UV = "/opt/uv/bin/uv"
 
@@ -35,8 +40,24 @@ def digest(document: Table, half: str, library: Path) -> str:
         document.get("tool", {}).get("uv", {}),
         theirs.get("dependencies", []),
         theirs.get("optional-dependencies", {}),
+        *_version_if_bound(project.get("dependencies", []), document.get("dependency-groups", {}), library),
     ]
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _version_if_bound(dependencies: object, groups: object, library: Path) -> list[str]:
+    """The library's version, where the application says which versions it takes: uv has to look at it again."""
+    if not any(_BOUND.match(text) for text in _texts([dependencies, groups])):
+        return []
+    return _VERSION.findall((library / "src/durable_lambda/__init__.py").read_text(encoding="utf-8"))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value.strip()
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
 
 
 def state(lock: Path, wanted: str) -> str:

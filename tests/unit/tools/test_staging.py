@@ -172,3 +172,23 @@ def test_a_lock_is_stale_when_the_library_s_dependencies_have_changed(
         '[project]\nname = "durable-lambda"\ndependencies = ["pydantic>=2"]\n'
     )
     assert locks.digest(document, "worker", library) != before
+
+
+@pytest.mark.parametrize(
+    ("requirement", "stale"),
+    [
+        ("durable-lambda[function]>=0.1", True),
+        ("durable_lambda <1", True),
+        ("durable-lambda[function]", False),
+        ("durable-lambda-extras>=1", False),
+    ],
+)
+def test_a_new_version_of_the_library_counts_where_the_application_says_which_it_takes(
+    application: Application, library: Path, requirement: str, stale: bool
+) -> None:
+    project = application.path / "pyproject.toml"
+    project.write_text(project.read_text().replace("durable-lambda[function]>=0.1", requirement))
+    document = folder.read(application.path, "my/app").document
+    before = locks.digest(document, "worker", library)
+    (library / "src/durable_lambda/__init__.py").write_text('__version__ = "0.2.0"\n')
+    assert (locks.digest(document, "worker", library) != before) is stale
