@@ -13,7 +13,7 @@ from harness.machine import ROOT
 from harness.stack import Stack
 
 #: The issuer whose keys are in secrets/own, and whom `make token` has it sign for.
-ISSUER = ("--jwt-issuer", "https://issuer.durable-lambda.local", "--jwt-audience", "another,document-api")
+ISSUER = ("--jwt-issuer", "https://issuer.durable-lambda.local", "--jwt-audience", "another,durable-lambda-api")
 
 
 def token() -> str:
