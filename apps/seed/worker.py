@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.config import Config
 from resonate.context import Context
 from resonate.resonate import Resonate
 from resonate.retry import Exponential
 
-s3 = boto3.client("s3", config=Config(s3={"addressing_style": "path"}))
+s3 = boto3.client("s3")
 TOKEN = Path(os.environ.get("RESONATE_TOKEN_FILE", os.devnull)).read_text().strip()
 RESULTS = os.environ.get("RESULTS_BUCKET", "results")
 
