@@ -15,9 +15,9 @@ class NotPreparedError(RuntimeError):
 
 
 def found_on_this_machine() -> dict[str, str]:
-    """What `make up` or `make itest` found out and wrote into .env; empty where neither has run.
+    """What `make up` or `make itest` detected and wrote into .env; empty if neither has run.
 
-    A person's own settings in .env are not for the tests, except the name of the images.
+    The user's own settings in .env are not used for the tests, except the name of the images.
     """
     if not _OWN_SETTINGS.is_file():
         return {}
