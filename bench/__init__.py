@@ -1,4 +1,4 @@
-"""Benchmarks: each measures this stack beside what one would take instead, in one run on one machine.
+"""Benchmarks: each compares this stack with its alternatives, in one run on one machine.
 
 python -m bench [NAME…]      (make bench B=name)
 """

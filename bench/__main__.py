@@ -1,4 +1,4 @@
-"""Runs the measures, prints their tables, leaves bench/results/*.json, pictures and docs/speed.md's tables."""
+"""Runs the measures and prints their tables; writes bench/results/*.json, the pictures and the tables of docs/speed.md."""
 
 import argparse
 import importlib
@@ -9,7 +9,7 @@ import traceback
 from bench.core.page import PAGE, draw_all, write_page
 from bench.core.result import RESULTS, Result
 
-#: In the order they are run: what wants a quiet machine first.
+#: In the order in which they run: those that need a quiet machine come first.
 MEASURES = (
     "submit",
     "jobs",
@@ -28,8 +28,12 @@ MEASURES = (
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("names", nargs="*", help="which measures; all without")
-    parser.add_argument("--page", action="store_true", help=f"only write {PAGE.name} and the pictures anew")
+    parser.add_argument("names", nargs="*", help="the measures to run (default: all)")
+    parser.add_argument(
+        "--page",
+        action="store_true",
+        help=f"measure nothing; write {PAGE.name} and the pictures again from bench/results",
+    )
     options = parser.parse_args()
     if unknown := sorted(set(options.names) - set(MEASURES)):
         parser.error(f"there is no measure {', '.join(unknown)}; there are {', '.join(MEASURES)}")
@@ -38,7 +42,7 @@ def main() -> int:
         say(f"\n==> {name}")
         try:
             result: Result = importlib.import_module(f"bench.measures.{name}").measure()
-        except Exception:  # the others are worth having
+        except Exception:  # The other measures still run.
             failed.append(name)
             traceback.print_exc()
             continue
@@ -51,7 +55,7 @@ def main() -> int:
             draw_all(kept[name], importlib.import_module(f"bench.measures.{name}").PICTURES)
     write_page(list(kept.values()))
     if failed:
-        sys.stderr.write(f"did not end: {', '.join(failed)}\n")
+        sys.stderr.write(f"failed: {', '.join(failed)}\n")
     return 1 if failed else 0
 
 

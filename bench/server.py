@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""How fast two Resonate servers are beside each other: the first of them, as a ratio to the second.
+"""Compares the speed of two Resonate servers: the first as a ratio to the second.
 
 Usage: server.py NAME=URL[@CONTAINER|@PID] NAME=URL[@CONTAINER|@PID] [--runner COMMAND] [--jobs N] [--rounds N]
 
-Both run already, with the same settings. The load (`load/resonate.py`: workflows of five steps that do nothing) goes to
-one and the other in turn, so that both see the same machine; the figures are medians over the rounds, and only their
-ratios mean anything. With a container's name or a process id, the server's CPU a job is reported too.
+Both must already run, with the same settings. The load (`load/resonate.py`: workflows of five steps that do nothing)
+goes to each in turn, so that both run under the same conditions; the figures are medians over the rounds, and only
+their ratios are meaningful. With a container's name or a process id, the server's CPU time per job is reported too.
 
-RUNNER runs a Python with the SDK that reads its program from standard input; by default the image of apps/documents' worker.
+RUNNER is a command that starts a Python with the SDK and reads the program from standard input (default: the worker
+image of apps/documents).
 """
 
 import argparse
@@ -33,14 +34,14 @@ class Server:
         self.results: dict[str, list[dict[str, float]]] = {}
 
     def cpu(self) -> float:
-        """Seconds of CPU it has used."""
+        """Seconds of CPU that it has used."""
         if self.pid is None:
             return 0.0
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICK
 
     def memory(self) -> float:
-        """Its resident memory, MB."""
+        """Its resident memory, in MB."""
         if self.pid is None:
             return 0.0
         status = Path(f"/proc/{self.pid}/status").read_text()
@@ -52,13 +53,13 @@ def _pid(container: str) -> int:
         ["docker", "inspect", "-f", "{{.State.Pid}}", container], capture_output=True, text=True, check=True
     ).stdout
     parent = int(found)
-    # With `init: true` the server is the child.
+    # With `init: true` the server is the child of the container's first process.
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return int(children[0]) if children else parent
 
 
 def measure(server: Server, runner: list[str], jobs: int, concurrency: int) -> dict[str, float]:
-    """One run of the load."""
+    """Run the load once."""
     with subprocess.Popen(
         [*runner, "-", server.url, str(jobs), str(concurrency)],
         stdin=subprocess.PIPE,
@@ -83,7 +84,7 @@ def measure(server: Server, runner: list[str], jobs: int, concurrency: int) -> d
 
 
 def report(servers: list[Server], case: str) -> dict[str, Any]:
-    """Prints the medians and their ratios."""
+    """Print the medians and their ratios."""
     a, b = servers
     print(f"\n{case}")
     print(f"  {'':18} {a.name:>12} {b.name:>12} {'ratio':>8}")
@@ -100,14 +101,17 @@ def main() -> None:
     parser.add_argument("servers", nargs=2, metavar="NAME=URL")
     parser.add_argument("--runner", default=RUNNER)
     parser.add_argument("--jobs", type=int, default=1000)
-    parser.add_argument("--alone", type=int, default=100, help="jobs of the one-at-a-time case")
+    parser.add_argument("--alone", type=int, default=100, help="how many jobs run one at a time")
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     servers = [Server(text) for text in options.servers]
     runner = shlex.split(options.runner)
     cases = {
-        f"{options.jobs} jobs at once, {options.concurrency} under way": (options.jobs, options.concurrency),
+        f"{options.jobs} jobs at once, {options.concurrency} in progress": (
+            options.jobs,
+            options.concurrency,
+        ),
         f"{options.alone} jobs, one at a time": (options.alone, 1),
     }
     for _ in range(options.rounds):

@@ -1,1 +1,1 @@
-"""What the measures share: containers, clocks, tables, files and pictures."""
+"""What the measures share: containers, times, tables, files and pictures."""

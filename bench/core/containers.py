@@ -1,4 +1,4 @@
-"""Containers of a run, under names of its own; all of them are gone at its end, whatever happens."""
+"""Containers of one run, named after it; all of them are removed at its end, whatever happens."""
 
 import json
 import os
@@ -18,7 +18,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def docker(*words: str, stdin: str | None = None) -> str:
-    """Run docker; what it prints. Raises RuntimeError with what it says on standard error."""
+    """Run docker and return its output. Raises RuntimeError with the text of its standard error."""
     done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False, input=stdin)
     if done.returncode != 0:
         raise RuntimeError(f"docker {' '.join(words)}: {done.stderr.strip()[-2000:]}")
@@ -33,7 +33,7 @@ def present(image: str) -> bool:
 
 
 class Container:
-    """One that runs; `port()` is where one of its ports is on this machine."""
+    """A running container; `port()` returns the port of this machine that one of its ports is published on."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -42,18 +42,18 @@ class Container:
         return int(docker("port", self.name, str(inside)).splitlines()[0].rpartition(":")[2])
 
     def cpu(self) -> float:
-        """Seconds of CPU that its processes have used, those that have ended included; health checks are none of them.
+        """Seconds of CPU that its processes have used, including those that have ended; health checks are not counted.
 
-        0 where this machine cannot see its processes (Docker in a virtual machine).
+        0 if this machine cannot see its processes (Docker in a virtual machine).
         """
         return sum(sum(map(int, fields[11:15])) for fields in self._stat()) / TICK
 
     def memory(self) -> float:
-        """Bytes that its processes hold now, what they share counted for each; 0 where `cpu` is."""
+        """Bytes of memory that its processes use now (shared memory is counted once per process); 0 if `cpu` is 0."""
         return sum(int(fields[21]) for fields in self._stat()) * PAGE
 
     def _stat(self) -> Iterator[list[str]]:
-        """What the kernel says of each of its processes, the fields after the name (proc(5))."""
+        """The kernel's statistics of each of its processes: the fields after the name (proc(5))."""
         for pid in docker("top", self.name, "-eo", "pid").split()[1:]:
             try:
                 yield Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -80,7 +80,7 @@ class Container:
 
 @contextmanager
 def container(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterator[Container]:
-    """A container for as long as the block lasts; its volumes go with it."""
+    """A container that runs until the end of the block; its volumes are removed with it."""
     name = f"{RUN}-{secrets.token_hex(3)}"
     made = Container(name)
     try:

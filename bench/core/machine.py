@@ -1,4 +1,4 @@
-"""The machine the figures come from: what it is, and how quiet it was meanwhile."""
+"""The machine that the figures come from: its hardware, and how quiet it was during the run."""
 
 import os
 import platform
@@ -10,16 +10,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TICK = os.sysconf("SC_CLK_TCK")
-#: How far the same loop may be slower, at worst, than at its best, on a machine that counts as quiet.
+#: On a machine that counts as quiet, the slowest run of a fixed loop takes at most this many times its fastest run.
 NOISE = 1.25
-#: The share of the processors' time that others may take while nothing is measured.
+#: The share of the processors' time that other programs may use while nothing is measured.
 BUSY = 0.15
 LOOP = 2_000_000
 REST = 0.3  # s
 
 
 class Machine:
-    """Looked at between rounds: the same loop each time, and then nothing, to see what others do."""
+    """Checked between rounds: runs a fixed loop, then stays idle to see how busy other programs keep the machine."""
 
     def __init__(self) -> None:
         self._took: list[float] = []
@@ -40,34 +40,34 @@ class Machine:
 
     @property
     def noise(self) -> float:
-        """The loop's slowest over its fastest."""
+        """The loop's slowest run divided by its fastest."""
         return max(self._took) / min(self._took)
 
     @property
     def busy(self) -> float:
-        """Which share of the processors was in use while nothing was measured, as a rule."""
+        """The share of the processors that was typically in use while nothing was measured."""
         return statistics.median(self._busy) if self._busy else 0.0
 
 
 def work(seconds: float) -> float:
-    """How many processors are at work, on average over that time, for this machine alone; 0 where it cannot be seen."""
+    """How many processors this machine keeps busy, averaged over that time; 0 if the system does not tell."""
     before, begun = _worked(), time.perf_counter()
     time.sleep(seconds)
     return (_worked() - before) / TICK / (time.perf_counter() - begun)
 
 
 def complaint(noise: float, busy: float) -> str:
-    """What a reader must know of a machine that was not quiet; empty for one that was."""
+    """A warning for the reader if the machine was not quiet; empty if it was."""
     said = []
     if noise > NOISE:
-        said.append(f"the same loop took up to {noise:.2f} times its best")
+        said.append(f"a fixed loop took up to {noise:.2f} times its shortest time")
     if busy > BUSY:
         said.append(f"{busy:.0%} of the processors were busy while nothing was measured")
     return "a noisy machine: " + ", and ".join(said) if said else ""
 
 
 def circumstances() -> str:
-    """When, which versions, on what machine."""
+    """The time, the versions and the machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     engine = _said("docker", "version", "--format", "{{.Server.Version}}")
     return ", ".join(
@@ -88,13 +88,13 @@ def _said(*command: str) -> str:
 
 
 def _version() -> str:
-    """The commit, and whether anything but what the measures write differs from it."""
+    """The commit, marked if files other than the measures' own output differ from it."""
     changed = _said("git", "status", "--porcelain", "--", ".", ":!bench/results", ":!docs")
     return _said("git", "describe", "--always") + ("-dirty" if changed else "")
 
 
 def _versions() -> list[str]:
-    """Of what is compared, from the lock files."""
+    """The versions of what is compared, from the lock files."""
     found = []
     for name, lock in (
         ("resonate-sdk", "apps/documents/requirements-worker.lock"),
@@ -118,13 +118,13 @@ def _processor() -> str:
 
 
 def _processors() -> tuple[int, int]:
-    """Ticks in use and ticks in all, of all processors; zeros where the system does not say."""
+    """Busy ticks and total ticks, summed over all processors; zeros if the system does not tell."""
     ticks = _ticks()
     return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
 
 def _worked() -> int:
-    """Ticks of work, without what other machines took from this one."""
+    """Ticks of work, without the time that other virtual machines took (steal)."""
     ticks = _ticks()
     return sum(ticks[:7]) - ticks[3] - ticks[4]
 

@@ -1,4 +1,4 @@
-"""docs/speed.md's tables, and the pictures beside them."""
+"""Writes the tables of docs/speed.md and their pictures."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
 
 def draw_all(result: Result, columns: list[str]) -> None:
-    """A picture a column; none is left of columns that are no more."""
+    """Draw one picture per column; pictures of columns that no longer exist are removed."""
     for old in PICTURES.glob(f"{result.name}-*.svg"):
         old.unlink()
     for column in columns:
@@ -21,7 +21,7 @@ def draw_all(result: Result, columns: list[str]) -> None:
 
 
 def write_page(results: list[Result]) -> None:
-    """Put every result that is at hand between the page's marks."""
+    """Write all results between the page's marks."""
     parts = []
     for result in results:
         pictures = sorted(path.name for path in PICTURES.glob(f"{result.name}-*.svg"))

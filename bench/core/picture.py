@@ -1,4 +1,4 @@
-"""Bars, as SVG: one picture a column of a result. Readable on light and dark pages."""
+"""Bar charts as SVG, one per column of a result. Readable on light and dark pages."""
 
 import textwrap
 from pathlib import Path
@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 from bench.core.result import OURS, Result, number
 
 _LEFT, _BAR, _ROW, _TOP = 250, 380, 26, 46
-#: The small print below: letters a line, and a line's height.
+#: The small print below the bars: characters per line, and the height of a line.
 _WIDE, _LOW = 120, 14
 _STYLE = (
     "text{font:13px sans-serif;fill:#57606a}.t{font-weight:bold;font-size:14px}"
@@ -16,8 +16,9 @@ _STYLE = (
 
 
 def draw(result: Result, column: str, path: Path) -> None:
-    """Write the picture: medians, a line from the smallest to the largest round, our own bars standing out;
-    when, of what versions and where, in small print."""
+    """Write the picture: a bar for each median, a line from the smallest to the largest round, our own bars in another
+    colour. The small print tells date, versions and machine.
+    """
     rows = [row for row in result.rows if column in row.figures]
     most = max(max(row.figures[column]) for row in rows) or 1.0
     below = _TOP + _ROW * len(rows) + 18

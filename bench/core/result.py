@@ -1,4 +1,4 @@
-"""What a measure found: rows with figures, each the median of some rounds, and what it takes to believe them."""
+"""The result of a measure: rows of figures, each the median of several rounds, with what a reader needs to judge them."""
 
 import json
 import statistics
@@ -10,17 +10,17 @@ from typing import Any
 from bench.core.machine import ROOT, Machine, circumstances, complaint
 
 RESULTS = ROOT / "bench" / "results"
-#: How the rows that are ours begin.
+#: The names of our own rows begin with this.
 OURS = "this stack"
 
 
 @dataclass
 class Row:
-    """One contender: figures by column, each with every round's value."""
+    """One contender: for each column, the value of every round."""
 
     name: str
     figures: dict[str, list[float]] = field(default_factory=dict)
-    #: Why there are none, where a contender cannot run here.
+    #: Why there are no figures, if the contender cannot run here.
     missing: str = ""
 
     def add(self, column: str, *values: float) -> None:
@@ -30,14 +30,14 @@ class Row:
         return statistics.median(self.figures[column])
 
     def give_up(self, why: str) -> None:
-        """It takes no part; the last words say most."""
+        """The contender takes no part. The end of the message is kept, because it tells most."""
         self.missing = " ".join(why.replace("|", "/").split())[-300:]
 
 
 @dataclass
 class Result:
-    """A table: `clock` says what is inside the clock; `base` is the row that ratios are taken to. `unit` is empty where each
-    column names its own.
+    """A table: `clock` says what exactly is timed; `base` is the row that the ratios compare with. `unit` is empty if
+    each column names its own.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Result:
     unit: str
     base: str = ""
     rows: list[Row] = field(default_factory=list)
-    #: What the issue, or a user, expects: each with whether it holds.
+    #: What a user expects, and whether it is met.
     aims: list[tuple[str, bool]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    #: When, which versions and where: set when it is kept.
+    #: Time, versions and machine; set when the result is saved.
     circumstances: str = ""
     #: See core/machine.py.
     noise: float = 1.0
@@ -57,7 +57,7 @@ class Result:
     _machine: Machine | None = None
 
     def look(self) -> None:
-        """Between two rounds: how quiet is the machine?"""
+        """Between two rounds: check how quiet the machine is."""
         if self._machine is None:
             self._machine = Machine()
         else:
@@ -65,7 +65,7 @@ class Result:
         self.noise, self.busy = self._machine.noise, self._machine.busy
 
     def row(self, name: str) -> Row:
-        """The row of that name, made where there is none."""
+        """The row of that name; it is created if there is none."""
         for row in self.rows:
             if row.name == name:
                 return row
@@ -78,10 +78,10 @@ class Result:
     def columns(self) -> list[str]:
         return list(dict.fromkeys(column for row in self.rows for column in row.figures))
 
-    # ------------------------------------------------------------ telling it
+    # ------------------------------------------------------------ output
 
     def table(self) -> list[list[str]]:
-        """Head and rows: the median, the spread where there were rounds, and the ratio to the base's."""
+        """Header and rows: the median, the spread if there were several rounds, and the ratio to the base row."""
         base = next((row for row in self.rows if row.name == self.base), None)
         table = [["", *self.columns()]]
         for row in self.rows:
@@ -107,40 +107,40 @@ class Result:
         return told
 
     def text(self) -> str:
-        """As the terminal shows it."""
+        """The table for the terminal."""
         table = self.table()
         short = [row for row in table if "not measured" not in "".join(row)]
         widths = [max(len(row[n]) for row in short) for n in range(len(table[0]))]
         widths[0] = max(len(row[0]) for row in table)
         unit = f"  [{self.unit}]" if self.unit else ""
-        lines = [f"\n{self.title}{unit}", f"  in the clock: {self.clock}"]
+        lines = [f"\n{self.title}{unit}", f"  measured: {self.clock}"]
         for row in table:
             cells = [row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
             lines.append("  " + "  ".join(cells).rstrip())
-        lines += [f"  {'holds' if holds else 'MISSED'}: {what}" for what, holds in self.aims]
+        lines += [f"  {'met' if holds else 'MISSED'}: {what}" for what, holds in self.aims]
         lines += [f"  {note}" for note in self.notes]
         if told := complaint(self.noise, self.busy):
             lines.append(f"  {told}")
         return "\n".join(lines)
 
     def markdown(self) -> str:
-        """As docs/speed.md shows it."""
+        """The table for docs/speed.md."""
         table = self.table()
         unit = f" Unit: {self.unit}." if self.unit else ""
-        lines = [f"### {self.title}", "", f"In the clock: {self.clock}.{unit}", ""]
+        lines = [f"### {self.title}", "", f"Measured: {self.clock}.{unit}", ""]
         for n, row in enumerate(table):
             lines.append("| " + " | ".join(row) + " |")
             if n == 0:
                 lines.append("|---|" + "---:|" * (len(row) - 1))
         lines.append("")
-        lines += [f"- {'Holds' if holds else '**Missed**'}: {what}." for what, holds in self.aims]
+        lines += [f"- {'Met' if holds else '**Missed**'}: {what}." for what, holds in self.aims]
         lines += [f"- {note}." for note in self.notes]
         if told := complaint(self.noise, self.busy):
             lines.append(f"- {told[0].upper()}{told[1:]}.")
         return "\n".join([*lines, "", f"*{self.circumstances}*", ""])
 
     def save(self) -> Path:
-        """bench/results/<name>.json: every round's value."""
+        """Write bench/results/<name>.json with the values of every round."""
         RESULTS.mkdir(exist_ok=True)
         self.circumstances = circumstances()
         path = RESULTS / f"{self.name}.json"
@@ -164,7 +164,7 @@ class Result:
 
     @classmethod
     def load(cls, name: str, kept: dict[str, Any]) -> "Result":
-        """As `save` kept it."""
+        """The result from what `save` wrote."""
         return cls(
             name,
             kept["title"],
@@ -185,7 +185,7 @@ def rounded(figures: dict[str, list[float]]) -> dict[str, list[float]]:
 
 
 def number(value: float) -> str:
-    """Three digits that count."""
+    """With three significant digits."""
     if value == 0 or abs(value) >= 100:
         return f"{value:.0f}"
     return f"{value:.3g}"
@@ -194,10 +194,10 @@ def number(value: float) -> str:
 def rounds(
     result: Result, count: int, contenders: Mapping[str, Callable[[], None]], ours: str = OURS
 ) -> None:
-    """Let each contender have its turn, `count` times round, in turn from the front and from the back.
+    """Run each contender `count` times. They take turns, and every second round goes in reverse order.
 
-    A peer that fails is out, with the reason in its row; where one of `ours` fails (names that begin so), so does the
-    measure.
+    A peer that fails is dropped, with the reason in its row. If one of our own contenders fails (its name begins with
+    `ours`), the measure fails.
     """
     turns = dict(contenders)
     result.look()

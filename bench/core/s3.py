@@ -1,4 +1,4 @@
-"""A LocalStack of ours in a container, and the two ways it is asked: boto3, as programs do, and bare HTTP."""
+"""Our LocalStack image in a container, with two clients: boto3, as programs use it, and plain HTTP."""
 
 import contextlib
 import http.client
@@ -14,7 +14,7 @@ from botocore.config import Config
 
 from bench.core.containers import RUN, Container, docker
 
-#: As much of a signature as LocalStack looks at.
+#: The part of a signature that LocalStack looks at.
 SIGNED = {
     "Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 }
@@ -22,14 +22,14 @@ READY_SECONDS = 60
 
 
 class S3:
-    """One that runs. Bare requests go over one kept connection, which adds least of its own."""
+    """A running LocalStack. Plain requests go over one kept-alive connection, which adds the least overhead."""
 
     def __init__(self, name: str) -> None:
         self.container = Container(name)
         self.wait()
 
     def wait(self) -> float:
-        """Wait until the hooks have run; the seconds that took."""
+        """Wait until the hooks have run; returns how many seconds that took."""
         begun = time.monotonic()
         self.port = self.container.port(4566)
         self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
@@ -44,7 +44,7 @@ class S3:
             endpoint_url=f"http://127.0.0.1:{self.port}",
             region_name="us-east-1",
             aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 - what LocalStack takes for its default account
+            aws_secret_access_key="test",  # noqa: S106 - LocalStack's secret of the default account
             config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}),
         )
         return time.monotonic() - begun
@@ -60,7 +60,7 @@ class S3:
         return ask(self.connection, method, path, body)
 
     def restart(self) -> float:
-        """kill -9 and start; the seconds until it is ready."""
+        """kill -9 and start again; returns the seconds until it is ready."""
         docker("kill", self.container.name)
         begun = time.monotonic()
         docker("start", self.container.name)
@@ -68,7 +68,7 @@ class S3:
         return time.monotonic() - begun
 
     def fill(self, bucket: str, body: bytes, count: int, connections: int = 4) -> None:
-        """Put that many objects."""
+        """Put `count` objects."""
 
         def some(first: int) -> None:
             line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
@@ -77,7 +77,7 @@ class S3:
 
         with ThreadPoolExecutor(connections) as pool:
             list(pool.map(some, range(connections)))
-        self.connection.close()  # idle for as long as that took; it opens again by itself
+        self.connection.close()  # it was idle in the meantime; http.client opens it again by itself
 
 
 def ask(line: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> bytes:
@@ -91,7 +91,7 @@ def ask(line: http.client.HTTPConnection, method: str, path: str, body: bytes | 
 
 @contextmanager
 def s3(image: str, provider: str) -> Iterator[S3]:
-    """One with a volume of its own, and a bucket named bench in it."""
+    """A LocalStack with its own volume, in which there is a bucket named bench."""
     name = f"{RUN}-s3-{provider}"
     options = (
         *("--detach", "--init", "--name", name, "--read-only"),

@@ -1,4 +1,4 @@
-"""The smallest function: what is measured is everything around it."""
+"""The smallest possible function, so that only what surrounds it is measured."""
 
 
 def handler(event: object, context: object) -> object:

@@ -1,9 +1,9 @@
-"""Workflows of quick steps that all wait at once, for the worker's own client: its offers, its leases.
+"""Workflows of quick steps that all wait at once, run with the library's own offers and leases.
 
-Usage: python backlog.py URL fill JOBS GROUP…     has as many jobs wait in each group
-       python backlog.py URL work PLACES          a worker: takes up the group that each line of standard input
-                                                  names; at the line `over` it prints what it ran, as JSON
-(needs the SDK and durable_lambda.worker: run it in the worker image of an application)
+Usage: python backlog.py URL fill JOBS GROUP…     puts JOBS waiting jobs into each group
+       python backlog.py URL work PLACES          a worker: starts work on the group that each line of standard input
+       names; at the line `over` it prints what it ran, as JSON (needs the SDK and durable_lambda.worker: run it in the
+       worker image of an application)
 """
 
 import asyncio
@@ -31,7 +31,7 @@ RETRY = float(os.environ.get("RESONATE_TASKS__RETRY_TIMEOUT", "5000")) / 1000
 
 
 class Ran:
-    """What ran in this worker since the last report."""
+    """What ran in this worker after the last report."""
 
     steps = 0
     first = last = 0.0
@@ -68,7 +68,7 @@ async def fill(url: str, jobs: int, groups: list[str]) -> None:
 
 
 def connected(url: str, group: str, places: int) -> Client:
-    """As worker.py has it."""
+    """Connected as durable_lambda.worker does it."""
     pid = uuid.uuid4().hex
 
     def connect(took: Callable[[float], None] | None = None) -> Requests:

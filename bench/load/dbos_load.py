@@ -1,8 +1,9 @@
-"""The same workflows through DBOS Transact: from a queue, or one at a time. Prints as resonate.py does.
+"""The same workflows through DBOS Transact: from a queue, or one at a time. The output is that of resonate.py.
 
 Usage: python dbos_load.py URL JOBS CONCURRENCY [BATCHES [STEPS]]     (URL: sqlite:///… or postgresql://…)
 
-SQLite is put into WAL mode first, which DBOS leaves to its user; the queue is polled every 0.05 s, not every second.
+SQLite is switched to WAL mode first, which DBOS leaves to its users; the queue is polled every 0.05 s instead of every
+second.
 """
 
 import json

@@ -1,4 +1,5 @@
-"""A DBOS workflow whose second step kills its process, the first time it runs. Prints what happens, with Unix times.
+"""A DBOS workflow whose second step kills its process when it runs for the first time. Prints each event with its Unix
+time.
 
 Usage: python dbos_recovery.py ROUND     (in a container that is started again at once)
 """

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Fills an embedded server's file with workflows, to see what they cost it afterwards. The server must be down.
+"""Fills the file of an embedded server with workflows, to measure what they cost the server later. The server must be
+stopped.
 
-Usage: fill.py FILE JOBS done|open     done: a root and five steps, all over. open: three steps over, the root suspended on
-                                       a fourth that waits for a person, for ten years
+Usage: fill.py FILE JOBS done|open     done: a root and five steps, all finished. open: three steps are finished; the
+root is suspended on a fourth that waits up to ten years for a person
 
-The file must exist: start and stop the server on it once. Its schema is the server's own.
+The file must exist, so that it has the server's schema: start and stop the server on it once.
 """
 
 import sqlite3

@@ -1,4 +1,5 @@
-"""Workflows of steps that do nothing, through the Resonate SDK. Prints a JSON line when it begins, and one a batch.
+"""Workflows of steps that do nothing, through the Resonate SDK. Prints a JSON line when it begins, and one for each
+batch.
 
 Usage: python resonate.py URL JOBS CONCURRENCY [BATCHES [STEPS]]     (needs the SDK: run it in the worker's image)
 """
@@ -15,7 +16,8 @@ from typing import Any
 from resonate import codec
 from resonate.resonate import Resonate
 
-# No server's value is unpickled (docs/decisions/0082). Done by hand, because durable_lambda need not be where this runs.
+# Never unpickle a value from the server (docs/decisions/0082). Set here, because durable_lambda may not be installed
+# where this runs.
 vars(codec)["pickle"] = None
 
 
@@ -57,7 +59,7 @@ async def main(url: str, jobs: int, concurrency: int, batches: int = 1, steps: i
                 raise AssertionError(f"job {n} came back wrong")
             latencies.append(time.perf_counter() - started)
 
-    await asyncio.sleep(0.5)  # the stream is open
+    await asyncio.sleep(0.5)  # The event stream is open now.
     for n in range(3):
         await job(-1 - n)
     say({"begin": True})

@@ -1,4 +1,4 @@
-"""Samples a Python process of this machine. Prints py-spy's folded stacks.
+"""Samples a Python process on this machine and prints py-spy's folded stacks.
 
 Usage: python sample.py SECONDS PID     (in the machine's process namespace)
 """

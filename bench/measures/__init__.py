@@ -1,1 +1,1 @@
-"""One measure a module: `measure() -> Result`."""
+"""One module per measure: `measure() -> Result`."""

@@ -1,4 +1,4 @@
-"""What the gateway and the freeze add to a direct invocation of RIE."""
+"""How much time the gateway and the freeze add to a direct invocation of RIE."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 REQUESTS = int(os.environ.get("BENCH_REQUESTS", "700"))
 WARM_UP = 100
 BASE = "RIE, direct"
-#: What is measured: a name, and the service and port of bench/gateway/compose.yaml that are asked.
+#: What is measured: a name, and the service and port of bench/gateway/compose.yaml that are called.
 WAYS = {
     BASE: ("rie", 8080),
     "environment, direct": ("lambda", 8080),
@@ -29,7 +29,8 @@ def measure() -> Result:
     result = Result(
         "gateway",
         "An invocation of a function that does nothing",
-        "a request to the Lambda API on a kept connection, until the whole answer is there; one client",
+        "time of a request to the Lambda API on a kept-alive connection, until the whole response has arrived; "
+        "one client",
         "ms",
         base=BASE,
     )

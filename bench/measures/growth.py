@@ -1,4 +1,4 @@
-"""The stack beside itself: with more jobs in the store, over or open."""
+"""The stack compared with itself: with more jobs in the store, finished or waiting."""
 
 import os
 import time
@@ -18,7 +18,7 @@ from harness.stack import Stack
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 REQUESTS = int(os.environ.get("BENCH_REQUESTS", "400"))
 TEN, MUCH, OPEN = "10 jobs in the store", "100,000 jobs in the store", "100,000 jobs that wait"
-#: How many jobs each row's store holds, and what they are.
+#: For each row, how many jobs the store holds, and whether they are finished.
 STORES = {
     TEN: (10, "done"),
     "1,000 jobs in the store": (1_000, "done"),
@@ -35,7 +35,7 @@ EMPTY, STEP, SUBMIT, RECOVERY, START = (
 DISK, MEMORY = "store before, MB", "server's memory after, MB"
 PICTURES = [EMPTY, SUBMIT]
 IMAGE = f"{PREFIX}/server-embedded"
-#: The most that a full store may make of what it is with ten jobs.
+#: With a full store, everything may take at most this many times as long as with ten jobs.
 FLAT = 1.25
 
 
@@ -43,9 +43,9 @@ def measure() -> Result:
     result = Result(
         "growth",
         "Growth",
-        "the measures above on a store that holds so many jobs, all over or all waiting for a person: 1,000 workflows of "
-        "five empty steps at once, a step, submit by one client, recovery. Start: all of the stopped stack, until every "
-        "service is healthy",
+        "the same as above, on a store that already holds this many jobs, all of them finished or all waiting for "
+        "a person: 1,000 workflows of five empty steps at once, one step, submitting by one client, recovery. "
+        "Start: the time from the stopped stack until every service is healthy",
         "",
     )
     turns: dict[str, Callable[[], None]] = {
@@ -60,17 +60,19 @@ def measure() -> Result:
         }
         worse[EMPTY] = ten.median(EMPTY) / row.median(EMPTY)
         told = ", ".join(f"{column.partition(',')[0]} {times:.2f}" for column, times in worse.items())
-        result.aim(f"{name}: at most {FLAT} times worse than ten: {told}", max(worse.values()) <= FLAT)
+        result.aim(
+            f"{name}: at most {FLAT} times worse than with ten jobs: {told}", max(worse.values()) <= FLAT
+        )
     return result
 
 
 def grown(result: Result, name: str, jobs: int, state: str) -> None:
-    """One round on such a store: the server alone under a worker's load, then the whole chain."""
+    """One round on such a store: first the server alone with one worker, then the whole stack."""
     row = result.row(name)
     volume = f"{RUN}-filled"
     mount = ("--volume", f"{volume}:/data")
     try:
-        with resonate(IMAGE, *mount) as server:  # makes the file
+        with resonate(IMAGE, *mount) as server:  # creates the file
             docker("stop", server.name)
         row.add(DISK, fill(volume, jobs, state) / 1e6)
         with resonate(IMAGE, *mount) as server:
@@ -86,7 +88,7 @@ def grown(result: Result, name: str, jobs: int, state: str) -> None:
         chain.start("server")
         row.add(RECOVERY, ours(chain))
         row.add(START, started(chain))
-        # A worker would take the processors that the submissions are measured on.
+        # A worker would use the processors that the submissions need.
         chain.stop("worker")
         ask = submitting(int(chain.settings["API_PORT"]))
         in_turn({name: ask}, REQUESTS // 8)
@@ -94,7 +96,7 @@ def grown(result: Result, name: str, jobs: int, state: str) -> None:
 
 
 def fill(volume: str, jobs: int, state: str) -> int:
-    """Put so many jobs into the store in that volume; its size in bytes."""
+    """Put `jobs` jobs into the store on that volume; returns its size in bytes."""
     python = (
         "run", "--rm", "--interactive", "--volume", f"{volume}:/data", "--entrypoint", "python", IMAGE, "-",
     )  # fmt: skip
@@ -108,7 +110,7 @@ def load(server: Container, *wanted: int) -> Batches:
 
 
 def started(chain: Stack) -> float:
-    """Seconds that the stopped stack takes to start."""
+    """How many seconds the stopped stack takes to start."""
     chain.stop()
     begun = time.perf_counter()
     chain.start()

@@ -1,4 +1,6 @@
-"""Who runs the five empty steps, and how: our server and the official one with Resonate's SDK, DBOS on either store."""
+"""The contenders that run the five empty steps: our server and the official one with Resonate's SDK, and DBOS on SQLite
+and on PostgreSQL.
+"""
 
 import json
 import os
@@ -19,7 +21,7 @@ OURS = f"{STACK} (embedded server)"
 OFFICIAL = "official server, SQLite"
 DBOS_SQLITE = "DBOS, SQLite in WAL mode"
 DBOS_POSTGRES = "DBOS, PostgreSQL"
-#: As compose.yaml has it.
+#: The same value as in compose.yaml.
 SERVER = (
     "--init",
     "--env",
@@ -29,16 +31,18 @@ SERVER = (
     "--volume",
     "/data",
 )
-#: Where the official server itself listens, behind the door in its image: it is measured as its makers ship it.
+#: The port of the official server itself, behind the proxy in its image, so that it is measured as its makers ship it.
 OFFICIAL_PORT = 8002
-#: Jobs that a load runs before its first batch.
+#: How many jobs a load runs before its first batch, to warm up.
 WARM_UP = 3
 Batches = list[dict[str, float]]
 
 
 @dataclass
 class Contender:
-    """`run(jobs, concurrency, batches, steps)` does that on a fresh store; a dictionary of figures a batch."""
+    """`run(jobs, concurrency, batches, steps)` runs that load on a fresh store and returns a dictionary of figures for
+    each batch.
+    """
 
     name: str
     run: Callable[[int, int, int, int], Batches]
@@ -46,7 +50,7 @@ class Contender:
 
 
 def contenders(result: Result) -> list[Contender]:
-    """Those that can run here; the others get a row that says why they cannot."""
+    """The contenders that can run here; each of the others gets a row that says why it cannot."""
     official = f"{PREFIX}/server-official"
     peers = build_peers()
     found = [
@@ -64,7 +68,9 @@ def no_official() -> str:
     """Why the official server cannot run here; empty if it can."""
     if present(f"{PREFIX}/server-official"):
         return ""
-    return "its image is not at hand (make up RESONATE_SERVER=official RESONATE_IMAGE=…, then this again)"
+    return (
+        "its image is not here (run make up RESONATE_SERVER=official RESONATE_IMAGE=…, then run this again)"
+    )
 
 
 def on_server(image: str, *load: int, port: int = 8001) -> Batches:
@@ -74,7 +80,7 @@ def on_server(image: str, *load: int, port: int = 8001) -> Batches:
 
 @contextmanager
 def resonate(image: str, *options: str) -> Iterator[Container]:
-    """A Resonate server on a fresh store (or the one that options name), healthy."""
+    """A healthy Resonate server on a fresh store, or on the one that the options name."""
     with container(image, *SERVER, *options) as server:
         until_healthy(server)
         yield server
@@ -111,7 +117,7 @@ def postgres() -> Iterator[Container]:
 
 
 def until_healthy(running: Container, seconds: float = 60) -> None:
-    """By the image's own health check."""
+    """Wait until the image's own health check passes."""
     from harness.waiting import wait_for
 
     wait_for(
@@ -122,7 +128,9 @@ def until_healthy(running: Container, seconds: float = 60) -> None:
 
 
 def run(image: str, script: str, url: str, load: tuple[int, ...], beside: Container | None) -> Batches:
-    """Run a load in a container, in the network of what it speaks to; what it prints a batch, and that one's CPU."""
+    """Run a load in a container, in the network of the server that it uses; returns what it prints for each batch, with
+    that server's CPU.
+    """
     network = f"container:{beside.name}" if beside else "none"
     used = beside.cpu() if beside else 0.0
     name = f"{RUN}-load"
@@ -146,7 +154,7 @@ def run(image: str, script: str, url: str, load: tuple[int, ...], beside: Contai
 
 
 def build_peers() -> str:
-    """Build the peers' image; why that cannot be, or nothing."""
+    """Build the peers' image; returns why that failed, or an empty string."""
     return _tried(
         ["docker", "compose", "--env-file", ".env", "--file", "bench/peers/compose.yaml", "build", "--quiet"],
         "the peers' image could not be built",
@@ -154,7 +162,9 @@ def build_peers() -> str:
 
 
 def build_postgres() -> str:
-    """Build PostgreSQL's image where there is none, as RESONATE_STORE=postgres has it; why that cannot be, or nothing."""
+    """Build the PostgreSQL image of RESONATE_STORE=postgres if it is missing; returns why that failed, or an empty
+    string.
+    """
     kinds = ("official", "packages")
     if any(present(f"{PREFIX}/postgres-{kind}") for kind in kinds):
         return ""

@@ -1,4 +1,4 @@
-"""What the idle stack holds in memory, by service, and what its images take on disk."""
+"""How much memory the idle stack uses, by service, and how much disk its images take."""
 
 import json
 import time
@@ -13,9 +13,9 @@ from harness.stack import SERVICES, Stack
 
 PICTURES = ["memory"]
 COLUMN, IMAGE, CPU = "memory", "image on disk", "CPU, % of one core"
-#: How long the processors are watched, with the stack and without.
+#: How long the processors are watched, once with the stack and once without.
 IDLE_SECONDS = 20
-#: It counts as idle once no service has changed by more than this between two looks.
+#: The stack counts as idle once no service's memory changes by more than this between two looks.
 STEADY = 0.02
 MOST_LOOKS = 30
 
@@ -24,9 +24,10 @@ def measure() -> Result:
     result = Result(
         "memory",
         "The idle stack",
-        "no time: what `docker stats` says of each service (all its containers) once a job has run and it changes no more. "
-        "Images share layers: their sum is more than the disk they take. CPU: what the machine does with the idle "
-        "stack, less what it does without; most of it is the engine's, for health checks",
+        "what `docker stats` reports for each service (all its containers) once a job has run and the figures no "
+        "longer change. Images share layers, so their sizes add up to more than the disk they take. CPU: what the "
+        "machine uses with the idle stack minus what it uses without the stack; most of it is used by the "
+        "container engine, for health checks",
         "MB",
     )
     result.look()
@@ -67,7 +68,7 @@ def memory(running: Stack) -> dict[str, float]:
 
 
 def megabytes(text: str) -> float:
-    """`12.3MiB` as docker stats writes it, in MB."""
+    """`12.3MiB` as docker stats prints it, in MB."""
     for unit, size in (("GiB", 1073.741824), ("MiB", 1.048576), ("KiB", 0.001024), ("B", 1e-6)):
         if text.endswith(unit):
             return float(text.removesuffix(unit)) * size

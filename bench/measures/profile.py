@@ -19,15 +19,16 @@ from harness.waiting import wait_for
 SECONDS = 8
 SHARE = "share of its samples"
 PICTURES: list[str] = []
-#: Innermost frames of threads that wait, which py-spy takes for busy ones.
+#: Innermost frames of waiting threads that py-spy counts as busy.
 WAITING = re.compile(
     r"^(_worker \(concurrent/futures|Thread\.join \(threading|Condition\.wait \(threading|EpollSelector\.select )"
 )
-#: Functions of a process that are told.
+#: How many functions of a process are listed.
 TOP = 10
 SAMPLER = ROOT / "bench" / "load" / "sample.py"
 LOAD = ROOT / "bench" / "load" / "resonate.py"
-#: A process's parts, by the files its innermost frame may be in: the first that fits. What fits none is the rest.
+#: The parts of a process, by the file of the innermost frame: the first pattern that matches counts. What matches none
+#: is the rest.
 PARTS = {
     "socket calls": r"^_SelectorSocketTransport\b",
     "SQLite, sync": r"embedded_server/(store|state/)",
@@ -50,10 +51,10 @@ def measure() -> Result:
     result = Result(
         "profile",
         "Where the time goes",
-        f"samples of a process that runs Python, 200 a second for {SECONDS} s while it is busy (py-spy from "
-        "outside its container, which would else see another process in it); a sample counts for the part that its "
-        "innermost frame is in. Server and worker: workflows of five empty steps, 64 under way. Gateway, its environment "
-        "and the function: 16 clients submit",
+        f"samples of a running Python process, 200 per second for {SECONDS} s while it is busy. py-spy runs "
+        "outside the container; inside, the environment would have to watch one more process. A sample counts for "
+        "the part that contains its innermost frame. Server and worker: workflows of five empty steps, 64 in "
+        "progress. Gateway, environment and function: 16 clients submit jobs",
         "%",
     )
     result.look()
@@ -78,7 +79,7 @@ def measure() -> Result:
 
 @contextmanager
 def working(server: Container) -> Iterator[Container]:
-    """A worker that has more to do than it will be watched for."""
+    """A worker with enough work for longer than it is watched."""
     options = (
         *("--init", "--network", f"container:{server.name}", "--entrypoint", "python"),
         *("--volume", f"{LOAD}:/load.py:ro"),
@@ -90,7 +91,7 @@ def working(server: Container) -> Iterator[Container]:
 
 @contextmanager
 def busy(work: Callable[[], object]) -> Iterator[None]:
-    """Does the work again and again meanwhile."""
+    """Repeats the work until the block ends."""
     over = threading.Event()
 
     def again() -> None:
@@ -107,7 +108,7 @@ def busy(work: Callable[[], object]) -> Iterator[None]:
 
 
 def take(result: Result, name: str, process: Container, word: str) -> None:
-    """Sample one process; its parts as rows, its dearest functions as a note."""
+    """Sample one process: its parts become rows, its most expensive functions a note."""
     stacks = sample(process, word)
     total = sum(stacks.values())
     parts, functions = Counter[str](), Counter[str]()
@@ -126,7 +127,7 @@ def take(result: Result, name: str, process: Container, word: str) -> None:
 
 
 def sample(process: Container, word: str) -> Counter[str]:
-    """Folded stacks, and how often each was seen; without those that wait."""
+    """The folded stacks with how often each was seen, without waiting threads."""
     name, number = f"{RUN}-sampler", pid(process, word)
     try:
         said = docker(
@@ -148,7 +149,7 @@ def sample(process: Container, word: str) -> Counter[str]:
 
 
 def pid(process: Container, word: str) -> int:
-    """The machine's number of the container's Python that has the word in its command line."""
+    """The process id, on this machine, of the container's Python process with that word in its command line."""
 
     def found() -> list[int]:
         listed = (line.split() for line in docker("top", process.name, "-eo", "pid,args").splitlines()[1:])

@@ -1,4 +1,6 @@
-"""kill -9 of a worker in the middle of a step, which is started again at once: until that step runs again."""
+"""kill -9 of a worker in the middle of a step; it is started again at once. Measures the time until that step runs
+again.
+"""
 
 import json
 import os
@@ -28,8 +30,9 @@ def measure() -> Result:
     result = Result(
         "recovery",
         "A worker killed in a step and started again at once",
-        "from its SIGKILL to the step's next run; the container engine starts it again (no wait), Python starts, the lease "
-        "ends. Ours is the real worker with a real document and the stack's settings (RESONATE_TASK_TTL_SECONDS=2)",
+        "from the worker's SIGKILL until the step runs again: the container engine restarts the worker (without a "
+        "delay), Python starts, the lease expires. With Resonate it is the real worker with a real document and "
+        "the stack's settings (RESONATE_TASK_TTL_SECONDS=2)",
         "s",
         base=OURS,
     )
@@ -38,7 +41,7 @@ def measure() -> Result:
         result.row(name).add(COLUMN, once())
 
     def take_ours(name: str, running: Stack) -> None:
-        # The other stack stands still meanwhile, its health checks as well.
+        # The other stack is paused meanwhile, including its health checks.
         running.unpause_all()
         wait_for(lambda: all(map(running.healthy, SERVICES)), "the stack to be healthy", 60)
         take(name, partial(ours, running))
@@ -60,14 +63,14 @@ def measure() -> Result:
     took = result.row(OURS).median(COLUMN)
     result.aim(f"at most 2.5 s: {took:.2f} s", took <= 2.5)
     result.notes.append(
-        "That a busy worker loses no lease of two seconds: tests/integration/worker/test_leases.py"
+        "tests/integration/worker/test_leases.py shows that a busy worker loses no lease of two seconds"
     )
     return result
 
 
 @contextmanager
 def crashing(target: str) -> Iterator[Stack]:
-    """A copy of the stack with that server, whose worker dies in a step where a job's name asks for it (`ours`)."""
+    """A copy of the stack with that server, whose worker dies in a step if the job's name asks for it (`ours`)."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "crashes" / target
         folder.mkdir(parents=True)
@@ -77,7 +80,7 @@ def crashing(target: str) -> Iterator[Stack]:
 
 
 def ours(stack: Stack) -> float:
-    """Seconds from the worker's death in a step to that step's next run."""
+    """Seconds from the worker's death in a step until that step runs again."""
     job_id = accepted(stack, jobId=f"crash-extract_text-middle-{uuid.uuid4().hex[:6]}")
     wait_until(stack, job_id, "done", seconds=90)
     said = [json.loads(line) for line in stack.logs("worker").splitlines() if f'"{job_id}"' in line]

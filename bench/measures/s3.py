@@ -1,4 +1,4 @@
-"""S3 that remembers against plain LocalStack: the same image twice, once without the plugin."""
+"""Persistent S3 compared with plain LocalStack: the same image twice, once without the plugin."""
 
 import os
 import statistics
@@ -13,10 +13,11 @@ from harness.machine import found_on_this_machine
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3")) * 4
 OBJECTS = int(os.environ.get("BENCH_OBJECTS", "100000"))
 SMALL, LARGE = os.urandom(4 * 1024), os.urandom(50 * 1024 * 1024)
-PLAIN, DURABLE = "LocalStack as it is", f"{OURS}, S3"
+PLAIN, DURABLE = "plain LocalStack", f"{OURS}, S3"
 PUT = "put 4 KiB"
 PICTURES = [PUT]
-#: What is timed: a column; how many in a row; how many times plain LocalStack's it may take; the request.
+#: What is timed: the column; how many requests in a row; how many times as long as in plain LocalStack it may take; the
+#: request.
 WORKS: list[tuple[str, int, float, Callable[[S3, int], object]]] = [
     (PUT, 50, 1.3, lambda s3, n: s3.bare("PUT", f"/bench/bare/{n}", SMALL)),
     ("get 4 KiB", 50, 1.3, lambda s3, n: s3.bare("GET", f"/bench/bare/{n}")),
@@ -25,7 +26,7 @@ WORKS: list[tuple[str, int, float, Callable[[S3, int], object]]] = [
     ("put 50 MiB", 1, 1.1, lambda s3, n: s3.client.put_object(Bucket="bench", Key=f"l/{n % 2}", Body=LARGE)),
     ("get 50 MiB", 1, 1.1, lambda s3, _: s3.client.get_object(Bucket="bench", Key="l/0")["Body"].read()),
 ]  # fmt: skip
-#: As the ledger's log takes a small put: some pages over what is there already, and a sync.
+#: Writes to the disk as the ledger's log does for a small put: some pages that replace existing ones, and a sync.
 SYNC = """
 import os, statistics, time
 path = "/data/sync-alone"
@@ -45,9 +46,10 @@ print(statistics.median(taken) * 1000)
 def measure() -> Result:
     result = Result(
         "s3",
-        "S3 that remembers",
-        "a request on a kept connection until the whole answer is there (bare HTTP; boto3 where it says so and for 50 MiB); "
-        "each round's median. A put of ours is on the disk when it is answered, one of plain LocalStack is in memory",
+        "S3 that survives kill -9",
+        "time of a request on a kept-alive connection, until the whole response has arrived (plain HTTP, or boto3 "
+        "where the column says so and for 50 MiB); each round's median. When this stack answers a put, the object "
+        "is on disk; in plain LocalStack it is in memory only",
         "ms",
         base=PLAIN,
     )
@@ -68,7 +70,7 @@ def measure() -> Result:
 
 
 def block(one: S3, first: int, count: int, work: Callable[[S3, int], object]) -> float:
-    """The median of so many in a row, in ms."""
+    """The median time of `count` calls in a row, in ms."""
     taken = []
     for number in range(first, first + count):
         begun = time.perf_counter()
@@ -78,19 +80,22 @@ def block(one: S3, first: int, count: int, work: Callable[[S3, int], object]) ->
 
 
 def judge(result: Result, sync: float) -> None:
-    """Whether each stays within its limit, and what the sync alone is of a put."""
+    """Check each column against its limit, and note how much of a put is the sync alone."""
     plain, ours = result.row(PLAIN), result.row(DURABLE)
     for name, _, limit, _ in WORKS:
         ratio = ours.median(name) / plain.median(name)
-        result.aim(f"{name}: at most {limit} times plain LocalStack's: {ratio:.2f} times", ratio <= limit)
+        result.aim(
+            f"{name}: at most {limit} times as long as in plain LocalStack: {ratio:.2f} times", ratio <= limit
+        )
     without = (ours.median(PUT) - sync) / plain.median(PUT)
     result.notes.append(
-        f"One sync of that disk alone takes {sync:.2f} ms: {PUT} is {without:.2f} times plain LocalStack's without it"
+        f"One sync of this disk takes {sync:.2f} ms by itself; without it, {PUT} takes "
+        f"{without:.2f} times as long as in plain LocalStack"
     )
 
 
 def grow(result: Result, ours: S3) -> None:
-    """Puts beside few objects and beside many, and the start with many."""
+    """Puts into a store with few objects and with many, and the start with many."""
     ours.client.create_bucket(Bucket="full")
     begun = time.monotonic()
     ours.fill("full", os.urandom(1024), OBJECTS)
@@ -103,7 +108,8 @@ def grow(result: Result, ours: S3) -> None:
     started = ours.restart()
     result.look()
     result.notes.append(
-        f"{OBJECTS:,} objects put over 4 connections: {speed:.0f}/s; a put beside them takes {ratio:.2f} times one alone"
+        f"{OBJECTS:,} objects put over 4 connections: {speed:.0f}/s; a put into their bucket takes "
+        f"{ratio:.2f} times as long as into a small one"
     )
     result.aim(f"start after kill -9 with {OBJECTS:,} objects: at most 5 s: {started:.1f} s", started <= 5)
 

@@ -1,4 +1,4 @@
-"""The stack beside itself: with more workers, and more execution environments."""
+"""The stack compared with itself: with more workers, and with more execution environments."""
 
 import os
 import time
@@ -16,17 +16,17 @@ from harness.waiting import wait_for
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 WORKERS = (1, 2, 4)
-#: Of one core, for each worker: four leave the rest of the stack enough of two.
+#: The share of a core for each worker: with four workers, two cores leave enough for the rest of the stack.
 SHARE = 0.2
 ENVIRONMENTS = (1, 4, 16)
 DOCUMENTS = 60
-#: With a share only.
+#: How many documents when each worker has only that share.
 FEWER = 32
 REAL, SUBMIT, P99, REFUSED = "documents/s", "submissions/s", "p99, ms", "refused"
 PICTURES = [REAL, SUBMIT]
-#: Submissions a round.
+#: Submissions per round.
 REQUESTS = 1000
-#: What twice the workers must make of the documents.
+#: With twice the workers, documents/s must grow by at least this factor.
 NEAR_LINEAR = 1.6
 
 
@@ -34,17 +34,18 @@ def measure() -> Result:
     result = Result(
         "scaling",
         "More workers, more execution environments",
-        f"workers: {DOCUMENTS} real documents, from the first submission to the last end, once with all processors for "
-        f"every part of the stack, and once with {SHARE} of a core for each worker ({FEWER} documents, two at a time), so "
-        f"that the processors are not the bound. Environments: {CLIENTS} clients that submit, no worker running",
-        "a second",
+        f"workers: {DOCUMENTS} real documents, from the first submission until the last one is done, once with all "
+        f"processors for every part of the stack, and once with {SHARE} of a core for each worker ({FEWER} "
+        f"documents, two at a time), so that the processors are not the limit. Environments: {CLIENTS} clients "
+        "submit jobs, and no worker runs",
+        "per second",
     )
     for workers in WORKERS:
         for name, most, share in (
             (plural(workers, "worker"), DOCUMENTS, 0.0),
             (shared(workers), FEWER, SHARE),
         ):
-            # Two at a time: with eight, one of four workers would have none of the last.
+            # Two jobs per worker: with eight, one of four workers would get none of the last documents.
             concurrency = {"WORKER_CONCURRENCY": "2"} if share else {}
             with stack(WORKER_REPLICAS=str(workers), LAMBDA_BURST_SECONDS="20", **concurrency) as running:
                 documents(running, 8)
@@ -68,11 +69,12 @@ def measure() -> Result:
                 result.look()
     for few, more in pairwise(WORKERS):
         times = result.row(shared(more)).median(REAL) / result.row(shared(few)).median(REAL)
-        result.aim(f"{shared(more)}: {times:.2f} times what {few} do", times >= NEAR_LINEAR)
+        result.aim(f"{shared(more)}: {times:.2f} times the documents/s of {few}", times >= NEAR_LINEAR)
     cores = os.cpu_count() or 1
     one, two = (result.row(plural(n, "worker")).median(REAL) for n in WORKERS[:2])
     result.notes.append(
-        f"Two workers do {two / one:.2f} times what one does, on {cores} cores that one worker's readers use as well"
+        f"Two workers process {two / one:.2f} times the documents/s of one: the readers of one worker already use "
+        f"all of the {cores} cores"
     )
     return result
 
@@ -86,7 +88,7 @@ def shared(workers: int) -> str:
 
 
 def documents(running: Stack, count: int) -> float:
-    """Real documents a second, from the first submission to the last end."""
+    """Real documents per second, from the first submission until the last one is done."""
     begun = time.perf_counter()
     with ThreadPoolExecutor(8) as pool:
         waiting = list(pool.map(lambda _: accepted(running), range(count)))

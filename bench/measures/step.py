@@ -1,4 +1,4 @@
-"""What one more step costs: a workflow of 55 empty steps against one of 5, one workflow at a time."""
+"""What one more step costs: a workflow of 55 empty steps compared with one of 5, one workflow at a time."""
 
 import os
 import time
@@ -12,7 +12,7 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 JOBS = 30
 FEW, MANY = 5, 55
 STEP, WORKER, SERVER = "a step", "worker's CPU", "server's CPU"
-CALL = "a function that is called"
+CALL = "a plain function call"
 PICTURES = [STEP]
 
 
@@ -20,9 +20,10 @@ def measure() -> Result:
     result = Result(
         "step",
         "The cost of one step",
-        f"({MANY} steps - {FEW} steps) / {MANY - FEW}, medians of {JOBS} workflows one after the other; each step's result "
-        "is on disk before the next begins. Here a step is two requests to a server in a process of its own, in DBOS a "
-        "transaction in the worker's process (SQLite) or one by PostgreSQL",
+        f"(time of {MANY} steps - time of {FEW} steps) / {MANY - FEW}, medians of {JOBS} workflows, one after the "
+        "other; each step's result is on disk before the next step begins. With Resonate a step is two requests "
+        "to a server in another process; with DBOS it is one transaction, in the worker's own process (SQLite) or "
+        "in PostgreSQL",
         "ms",
         base=OURS,
     )
@@ -37,12 +38,12 @@ def measure() -> Result:
     turns: dict[str, Callable[[], None]] = {c.name: partial(take, c) for c in contenders(result)}
     turns[CALL] = lambda: result.row(CALL).add(STEP, call())
     rounds(result, ROUNDS, turns)
-    result.notes.append("Where the time goes: the profile, below")
+    result.notes.append("The profile below shows where the time goes")
     return result
 
 
 def per_step(few: float, many: float) -> float:
-    """What one step takes, of what workflows of FEW and of MANY take."""
+    """The time of one step, computed from workflows of FEW and of MANY steps."""
     return (many - few) / (MANY - FEW)
 
 

@@ -1,4 +1,6 @@
-"""From a client's request to its 202, beside what only starts a function: RIE alone, and SAM with warm containers."""
+"""From a client's request to its 202, compared with tools that only start a function: RIE alone, and SAM with warm
+containers.
+"""
 
 import contextlib
 import http.client
@@ -23,11 +25,11 @@ from bench.core.stacks import stack
 from harness.application import image_of
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
-#: A round and contender.
+#: Requests per round and contender.
 REQUESTS = int(os.environ.get("BENCH_REQUESTS", "400"))
 WARM_UP = 50
 CLIENTS = 16
-#: SAM is slow enough that fewer say as much.
+#: SAM is so slow that fewer are enough.
 FEWER = 5
 RIE_ALONE = "RIE alone, a function that does nothing"
 SAM = "sam local, warm containers"
@@ -54,9 +56,10 @@ def measure() -> Result:
     result = Result(
         "submit",
         "Submit a job until 202",
-        "a request on a kept connection, until the whole answer is there; for this stack that is gateway, function and "
-        "the promise on disk. No worker runs, so that only this is measured. The peers run a function that does nothing "
-        "and records nothing. RIE dies of a second request while one runs, so it has no line for more clients",
+        "time of a request on a kept-alive connection, until the whole response has arrived; in this stack that "
+        "is the gateway, the function and the promise on disk. No worker runs, so that nothing else is measured. "
+        "The peers run a function that does nothing and records nothing. RIE crashes on a second request while "
+        "one runs, so it has no row with more clients",
         "ms",
         base=RIE_ALONE,
     )
@@ -94,7 +97,7 @@ def measure() -> Result:
 
 
 def in_turn(doors: dict[str, Ask], requests: int) -> dict[str, list[float]]:
-    """Milliseconds of each request; one to each door in turn, so that all see the same machine."""
+    """Milliseconds of each request. The doors are called in turn, so that all of them run under the same conditions."""
     times: dict[str, list[float]] = {name: [] for name in doors}
     for number in range(requests):
         for name, ask in doors.items():
@@ -117,7 +120,7 @@ def percentile(taken: list[float], share: float) -> float:
 
 
 def submitting(port: int) -> Ask:
-    """One client that submits a new job each time."""
+    """A client that submits a new job with each call."""
     line = http.client.HTTPConnection("127.0.0.1", port, timeout=40)
 
     def ask() -> None:
@@ -137,7 +140,7 @@ def submitting(port: int) -> Ask:
 
 
 def many(make: Callable[[], Ask], requests: int) -> tuple[list[float], int]:
-    """All clients at once: every request's time, and how many were refused."""
+    """All clients at once: the time of every request, and how many requests were refused."""
 
     def client(_: int) -> tuple[list[float], int]:
         ask, taken, refused = make(), [], 0
@@ -171,7 +174,7 @@ def invoking(port: int, function: str) -> Ask:
 
 
 def answers(ask: Ask, seconds: float, alive: Callable[[], bool]) -> None:
-    """Wait until it answers at all."""
+    """Wait until it answers for the first time."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -183,7 +186,7 @@ def answers(ask: Ask, seconds: float, alive: Callable[[], bool]) -> None:
 
 
 class Unavailable(RuntimeError):
-    """A peer cannot run here; the text says why."""
+    """A peer cannot run here; the message says why."""
 
 
 @contextmanager
@@ -197,7 +200,7 @@ def rie() -> Iterator[Ask]:
 
 @contextmanager
 def sam() -> Iterator[int]:
-    """`sam local start-lambda` with warm containers, on an image of the same runtime; its port."""
+    """Start `sam local start-lambda` with warm containers, on an image of the same runtime; yields its port."""
     tool = ROOT / ".venv-deploy" / "bin" / "sam"
     if not tool.exists():
         raise Unavailable("the deployment tools are not installed (bin/venv deploy)")
@@ -206,7 +209,7 @@ def sam() -> Iterator[int]:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder, "Dockerfile")
         made.write_text(
-            # SAM puts its emulator into it, which takes root.
+            # SAM copies its emulator into the image, which needs root.
             f"FROM {image_of('lambda')}\nUSER root\nCOPY echo.py /var/task/\n"
             'ENTRYPOINT ["python", "-m", "awslambdaric"]\n'
             'CMD ["echo.handler"]\n'
@@ -242,7 +245,7 @@ def sam() -> Iterator[int]:
                 "ps", "--all", "--quiet", "--filter", f"ancestor={image}:rapid-{machine}"
             ).split():
                 Container(name).remove()
-            # By their names: what SAM left of a failed build hangs on their numbers.
+            # Removed by name: by id it fails if SAM left parts of a failed build that use the image.
             left = docker("images", "--format", "{{.Repository}}:{{.Tag}}", image).split()
             if left:
                 docker("image", "rm", "--force", *left)

@@ -1,4 +1,6 @@
-"""make up in a clone of its own: warm, after one edit, and cold where that is asked for; beside LocalStack and SAM."""
+"""make up in a clone of its own: warm, after one edit, and cold if BENCH_COLD asks for it; compared with LocalStack and
+SAM.
+"""
 
 import os
 import re
@@ -31,16 +33,17 @@ def measure() -> Result:
     result = Result(
         "up",
         "make up",
-        "from the command to its end, every service healthy. Cold: base image, every layer and every download made anew. "
-        "The peer: LocalStack's container until its buckets are there and then `sam local start-lambda` until a function "
-        "that does nothing answers, images built; it has no record, no worker and no workflow",
+        "from the start of the command to its end, when every service is healthy. Cold: the base image and every "
+        "layer are built and every download is made again. The peer: starting LocalStack's container until its "
+        "buckets exist, then `sam local start-lambda` until a function that does nothing responds, with its "
+        "images already built; it has no durable record, no worker and no workflow",
         "s",
         base=WARM,
     )
     with tempfile.TemporaryDirectory() as folder:
         clone = Clone(Path(folder) / "clone")
         clone.fill()
-        # Images of its own: an edit here must not end up in another stack.
+        # The clone has its own images, so that an edit here does not end up in another stack.
         clone.settings |= {"STACK_IMAGES": RUN}
         try:
             begin(result, clone)
@@ -59,9 +62,11 @@ def measure() -> Result:
 
 
 def begin(result: Result, clone: Clone) -> None:
-    """The first start: cold if that is asked for, else with what the builder has."""
+    """The first start: cold if BENCH_COLD asks for it, otherwise with the builder's cache."""
     if os.environ.get("BENCH_COLD") != "1":
-        result.row(COLD).missing = "it downloads everything anew, for minutes: BENCH_COLD=1 asks for it"
+        result.row(
+            COLD
+        ).missing = "it downloads everything again, which takes minutes; set BENCH_COLD=1 to measure it"
         up(clone)
         return
     chill(clone)
@@ -77,16 +82,16 @@ def begin(result: Result, clone: Clone) -> None:
 
 
 def chill(clone: Clone) -> None:
-    """Give the clone's builds nothing to take from the builder's cache, which is everybody's and stays as it is.
+    """Make the clone's builds miss the builder's cache, which is shared and stays as it is.
 
-    The folders that downloads are kept in get other names, and each stage begins with something that is new.
+    The cache folders for downloads get other names, and each build stage begins with a new instruction.
     """
     for file in [*clone.folder.glob("images/*/*Dockerfile"), *clone.folder.glob("*/Dockerfile")]:
         text = re.sub(r"\bid=(pip|uv)\b", rf"id=\1-{RUN}", file.read_text(encoding="utf-8"))
         text = re.sub(r"^(FROM .+)$", rf"\1\nENV BENCH={RUN}", text, flags=re.MULTILINE)
         file.write_text(text, encoding="utf-8")
     setup = clone.folder / "bin" / "setup"
-    # Where the base is made on this machine, it is made again under a name of its own.
+    # If the base image is built on this machine, it is built again under another name.
     own = re.sub(r"\bdurable-lambda/(python:)", rf"{RUN}/\1", setup.read_text(encoding="utf-8"))
     setup.write_text(own, encoding="utf-8")
 
@@ -109,7 +114,7 @@ def up(clone: Clone) -> float:
 
 
 def up_said(clone: Clone) -> str:
-    """What it says when it is run once more, which is quicker where it failed early."""
+    """The output of running it once more, which is quicker if it failed early."""
     return clone.make("up").stdout[-3000:]
 
 

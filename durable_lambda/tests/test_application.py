@@ -1,4 +1,4 @@
-"""What an application says of itself: its pyproject.toml, the ids made with its prefix, how its jobs fail."""
+"""An application's own settings: its pyproject.toml, the ids made with its prefix, and how its jobs fail."""
 
 import re
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def test_ids_lead_back_to_the_job_and_differ(pyproject: Write, job_id: str, atte
     assert promise.startswith("letter/")
     assert job_id_of(promise) == job_id_of(f"{promise}:3.1") == job_id
     assert attempt_of(promise) == attempt
-    # The server takes everything before the first colon as the workflow; S3 keys and paths have no part "." or "..".
+    # The server reads the part before the first colon as the workflow; in S3 keys and paths no part may be "." or "..".
     assert ":" not in promise
     assert not re.search(r"(^|/)\.\.?(/|$)", promise)
 

@@ -1,4 +1,4 @@
-"""The SDK turns no value into code: what a promise holds is text, in the function and in the worker."""
+"""The SDK runs no code from a promise's value: the value is text only, in the function and in the worker."""
 
 import base64
 import inspect
@@ -25,7 +25,7 @@ CODEC = Codec(NoopEncryptor())
 
 
 class Hostile:
-    """Unpickled, it makes a folder."""
+    """Creates a folder when it is unpickled."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -36,7 +36,7 @@ class Hostile:
 
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:
-    """What is there once hostile code has run."""
+    """The path that exists only if hostile code has run."""
     return tmp_path / "ran"
 
 
@@ -79,7 +79,7 @@ def test_what_is_written_is_text_alone() -> None:
 async def test_a_workflow_that_awaits_a_hostile_value_runs_none_of_it(
     trace: Path, hostile: dict[str, str]
 ) -> None:
-    """Through the whole SDK, against its own server in memory: a child, a promise from outside, the root."""
+    """Uses the whole SDK with its in-memory server: a child, a promise from outside, and the root."""
     resonate = Resonate(env={})
 
     async def flow(ctx: Context) -> str:
@@ -130,7 +130,7 @@ def test_the_base_imports_nothing_of_the_extras(code: str, absent: list[str]) ->
 
 
 def test_the_codec_is_the_only_place_where_the_sdk_pickles() -> None:
-    """One name in one module is taken away. This fails if the SDK pickles anywhere else."""
+    """The library disables pickle in one module of the SDK. This test fails if the SDK uses pickle anywhere else."""
     home = Path(inspect.getfile(codec)).parent
     users = [path.relative_to(home) for path in home.rglob("*.py") if "import pickle" in path.read_text()]
     assert users == [Path("codec.py")]

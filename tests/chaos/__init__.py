@@ -1,1 +1,1 @@
-"""Faults on purpose, and the count afterwards: nothing lost, nothing twice."""
+"""Causes faults and counts afterwards: no job is lost, and nothing is done twice."""

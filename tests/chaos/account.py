@@ -1,4 +1,4 @@
-"""Keeps account of what clients were told about each job, and checks that it was kept."""
+"""Records what clients were told about each job, and checks that it came true."""
 
 import json
 import threading
@@ -15,14 +15,14 @@ from harness.stack import Stack
 from harness.waiting import wait_for
 from harness.world import World
 
-#: How a request may be refused: what API Gateway and Lambda answer when something behind them is not well.
+#: The statuses with which a request may be refused: those of API Gateway and Lambda when something behind them fails.
 REFUSALS = {429, 500, 502, 503, 504}
-#: Seconds that a client waits for an answer: longer than the HTTP API waits before its own 503 (30).
+#: How many seconds a client waits for an answer: longer than the HTTP API waits before its own 503 (30).
 PATIENCE = 45
 
 
 class Account:
-    """The account of one run. Safe for many threads; `errors` must be empty at its end."""
+    """The record of one run. It is thread-safe; `errors` must be empty at the end."""
 
     def __init__(self, stack: Stack, world: World | None = None) -> None:
         self.stack = stack
@@ -32,18 +32,18 @@ class Account:
         #: When each job was first sent, and when it was accepted.
         self.sent: dict[str, float] = {}
         self.accepted: dict[str, float] = {}
-        #: Refusals by status, or "no answer".
+        #: How many refusals there were of each status, or "no answer".
         self.refusals: Counter[str] = Counter()
-        #: When requests of each kind were under way, to see which of them a fault hit.
+        #: When requests of each kind were in progress, to see which of them a fault hit.
         self.under_way: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self.status_answers: list[float] = []
         self.errors: list[str] = []
         self._lock = threading.Lock()
 
-    # ------------------------------------------------------------ asking
+    # ------------------------------------------------------------ requests
 
     def submit(self, **fields: Any) -> str:
-        """Send a new job once; its id. `accepted` says whether it was accepted."""
+        """Send a new job once; returns its id. `accepted` tells whether it was accepted."""
         body = job(**fields)
         with self._lock:
             self.bodies[body["jobId"]] = body
@@ -69,7 +69,7 @@ class Account:
             wait_for(lambda job_id=job_id: self.send(job_id), f"{job_id} to be accepted", seconds)  # type: ignore[misc]
 
     def status(self, job_id: str) -> dict[str, Any] | None:
-        """The job's status, or None where that was refused."""
+        """The job's status, or None if the request was refused."""
         known = job_id in self.accepted
         answer = self._request("status", "GET", f"/status/{job_id}")
         if answer is None:
@@ -125,24 +125,23 @@ class Account:
             self.errors.append(what)
 
     def met(self, kind: str, begin: float, end: float) -> int:
-        """How many requests of a kind were under way at some moment between begin and end."""
+        """How many requests of a kind were in progress at some moment between begin and end."""
         with self._lock:
             return sum(1 for first, last in self.under_way[kind] if first <= end and last >= begin)
 
     # ------------------------------------------------------------ counting
 
     def settle(self, seconds: float) -> dict[str, dict[str, Any]]:
-        """Wait until every accepted job is over, and every message about one sent; each job's last status.
+        """Wait until every accepted job has ended and every message about it was sent; returns each job's last status.
 
-        A message that somebody's approval is wanted is a promise of its own, with pauses of its own: it may come after
-        the job it is about.
+        A request for approval is a promise of its own, with its own pauses, so it may be sent after its job has ended.
         """
         deadline = time.monotonic() + seconds
         ended: dict[str, dict[str, Any]] = {}
         waited_for = list(self.accepted)
 
         def probe() -> bool:
-            # One after the other: a job that is asked for a hundred times is load on what recovers.
+            # One after the other: asking for every job all the time would be load on services that are recovering.
             while waited_for:
                 seen = self.status(waited_for[-1])
                 if seen is None or seen["status"] not in OVER:
@@ -161,12 +160,12 @@ class Account:
             left = max(0.0, deadline - time.monotonic())
             wait_for(lambda: self.pending() == [], "every promise to be settled", left, every=0.5)
         except TimeoutError as error:
-            self.errors.append(f"the jobs are over, something of theirs is not: {error}")
+            self.errors.append(f"the jobs have ended, but some of their promises are not settled: {error}")
             self.errors += [f"pending: {promise}" for promise in self.pending()[:3]]
         return ended
 
     def pending(self) -> list[dict[str, Any]]:
-        """Promises that the server still waits for, the first hundred."""
+        """The first hundred promises that are still pending on the server."""
         answer = self.stack.resonate("promise.search", state="pending", limit=100)
         if answer["head"]["status"] != 200:
             raise LookupError(answer)
@@ -174,7 +173,9 @@ class Account:
         return found
 
     def check(self, ended: dict[str, dict[str, Any]]) -> None:
-        """Every job as it would have ended, each effect once; what is not goes to `errors`."""
+        """Check that every job ended as it would have without faults, with each effect once; anything else is added to
+        `errors`.
+        """
         objects = self._objects()
         for job_id, seen in ended.items():
             body = self.bodies[job_id]
@@ -194,7 +195,7 @@ class Account:
                     expected.add(asked)
             if objects[job_id] != expected:
                 self.errors.append(
-                    f"{job_id} left {sorted(objects[job_id] ^ expected)} too much or too little"
+                    f"{job_id}: these objects are too many or missing: {sorted(objects[job_id] ^ expected)}"
                 )
             self._check_contents(job_id, body)
 
@@ -208,7 +209,7 @@ class Account:
                 self.errors.append(f"{job_id}: its requester was told {dict(told)}")
 
     def _objects(self) -> dict[str, set[str]]:
-        """What lies in the work and results buckets, by job."""
+        """The objects in the work and results buckets, by job."""
         found: dict[str, set[str]] = defaultdict(set)
         for bucket in ("work", "results"):
             for page in self.stack.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):

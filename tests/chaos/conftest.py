@@ -1,3 +1,3 @@
-"""Copies of the stack with room for many jobs at once, beside a world that hears their webhooks."""
+"""Copies of the stack with room for many jobs at once, and a container that receives their webhooks."""
 
 from harness.fixtures import *  # noqa: F403

@@ -1,8 +1,9 @@
-"""A clock that can be set, for a whole stack: libfaketime (Debian's package), laid before each process.
+"""A clock that can be set for a whole stack: libfaketime (Debian's package), preloaded into each process.
 
-Containers share the machine's clock, and to set that would break whatever else runs there. libfaketime shifts what the C
-library says: all that is Python. Not covered: the Lambda emulator (a Go program asks the kernel itself), the kernel's own
-timers, and time stamps of files. The monotonic clock is left alone, as it is when a clock is set.
+Containers share the machine's clock, and setting that would break whatever else runs there. libfaketime changes the
+time that the C library returns, which covers all Python processes. Not covered: the Lambda emulator (a Go program,
+which asks the kernel directly), the kernel's own timers, and time stamps of files. The monotonic clock is not changed,
+just as when a real clock is set.
 """
 
 import shutil
@@ -14,14 +15,14 @@ from harness.report import STATE
 
 
 def library() -> Path | None:
-    """The library, downloaded once and not installed; None where apt-get cannot get it."""
+    """The path of the library, which is downloaded once and not installed; None if apt-get cannot download it."""
     kept = STATE.parent / "faketime" / "libfaketime.so.1"
     if kept.exists():
         return kept
     if not shutil.which("apt-get") or not shutil.which("dpkg"):
         return None
     with tempfile.TemporaryDirectory() as folder:
-        # apt-get lets another user do the download, who must be able to write there.
+        # apt-get downloads as another user, who must be able to write there.
         Path(folder).chmod(0o777)
         got = subprocess.run(
             ["apt-get", "download", "-qq", "libfaketime"], cwd=folder, capture_output=True, check=False
@@ -36,7 +37,7 @@ def library() -> Path | None:
 
 
 def set_clock(folder: Path, seconds: int) -> None:
-    """Set the clock of every process that goes by this folder, that much off the machine's."""
+    """Set the clock of every process that uses this folder to the machine's time plus that offset."""
     new = folder / "clock.new"
     new.write_text(f"{seconds:+d}\n")
     new.chmod(0o644)

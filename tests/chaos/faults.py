@@ -1,4 +1,4 @@
-"""Faults of a service that the container engine can cause. Each has a beginning (`strike`) and an end (`mend`)."""
+"""Faults of a service that the container engine can cause. Each begins with `strike` and ends with `mend`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from typing import Any
 
 from harness.engine import cut_off, docker, join
 
-#: How often a service in a restart loop dies before it may stay.
+#: How often a service in a restart loop dies before it is left running.
 LOOPS = 5
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`strike` takes containers and returns what `mend` needs beside them."""
+    """`strike` takes containers and returns what `mend` needs in addition to them."""
 
     name: str
-    #: How long it lasts in the matrix, in seconds, from when it took hold.
+    #: How many seconds it lasts in the matrix, counted from when it takes effect.
     seconds: float
     strike: Callable[[list[str]], Any]
     mend: Callable[[list[str], Any], None]
@@ -30,7 +30,7 @@ def _unpause(containers: list[str], _: Any) -> None:
 
 
 def _stop(containers: list[str]) -> None:
-    # As a deployment does: SIGTERM, then the grace period of compose.yaml.
+    # As in a deployment: SIGTERM, then the grace period of compose.yaml.
     docker("stop", "--time", "10", *containers)
 
 

@@ -1,8 +1,8 @@
-"""Many more jobs than places, on a machine that has other things to do: each step runs once, and nothing stands still.
+"""Many more jobs than places, on a busy machine: each step runs once, and nothing gets stuck.
 
     make chaos T=tests/chaos/test_backlog.py           ten thousand jobs; in make itest three hundred
 
-The speeds are `make bench B=backlog`.
+`make bench B=backlog` measures the speed.
 """
 
 import os
@@ -31,12 +31,12 @@ def test_a_backlog_on_a_busy_machine_runs_each_step_once_and_outlives_a_worker(m
     with working(server, WORKERS, name) as team, loops(BUSY, f"{stack.project}-busy"):
         whole.begin(team)
         whole.end(team, SECONDS)
-        # THEN no lease was lost, and workers asked for what they got
+        # THEN no lease was lost, and workers got every task that they asked for
         assert whole.twice == 0
         assert whole.refused <= max(2, JOBS // 100)
-        # WHEN one of them is killed in the middle of the next
+        # WHEN one of the workers is killed in the middle of the next wave
         rest.begin(team)
-        wait_for(lambda: rest.done() >= JOBS // 30, "some of it to be done", SECONDS)
+        wait_for(lambda: rest.done() >= JOBS // 30, "some of the jobs to be done", SECONDS)
         docker("kill", f"{name}-0")
-        # THEN the other does all that is left, with what the dead one held and was offered
+        # THEN the other does all that is left, including what the dead one held and was offered
         rest.end(team[1:], SECONDS)

@@ -1,6 +1,6 @@
-"""What the machine does to the stack: full disks, a clock that jumps, little memory, a start that is cut off.
+"""Trouble with the machine: full disks, a clock that jumps, little memory, a start that is interrupted.
 
-Each ends in words that say what is wrong, and with every accepted job as it would have been.
+Each ends with a message that says what is wrong, and with every accepted job as it would have ended otherwise.
 """
 
 import json
@@ -29,7 +29,8 @@ from harness.world import FILES, World, open_folder
 
 pytestmark = pytest.mark.skipif(SHORT, reason="make chaos")
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
-#: Seconds that anything may take here: much on a machine under load, little against the hour that a clock jumps.
+#: How many seconds anything may take here: enough on a machine under load, and far less than the hour by which a clock
+#: jumps.
 PATIENCE_SECONDS = 180
 #: The volumes of compose.yaml, and the service each belongs to.
 VOLUMES = {"server": "server", "localstack": "s3", "gateway": "gateway"}
@@ -37,14 +38,16 @@ INVOCATIONS = "/2015-03-31/functions/function/invocations"
 
 
 def settle(account: Account, seconds: float = PATIENCE_SECONDS) -> None:
-    """Send again what was refused; everything accepted ends well, each effect once."""
+    """Send again what was refused, and check that everything ends well, with each effect once."""
     account.send_all_refused(seconds)
     account.check(account.settle(seconds))
     assert account.errors == []
 
 
 def accept(account: Account, **fields: object) -> str:
-    """A job that is accepted, if not at once (a machine under load refuses as well); nothing counts as refused yet."""
+    """A job that is accepted, perhaps not at the first try (a machine under load also refuses); earlier refusals are
+    not counted.
+    """
     job_id = account.submit(**fields)
     account.send_all_refused(PATIENCE_SECONDS)
     account.refusals.clear()
@@ -65,7 +68,9 @@ def small_disks(make_module_stack: MakeStack) -> Stack:
 
 @contextmanager
 def full(stack: Stack, service: str) -> Iterator[None]:
-    """The service's volume has no byte left; `keeper` writes to it from outside, as a neighbour on the disk would."""
+    """Fill the service's volume to the last byte; `keeper` writes to it from outside, as another program on the same
+    disk would.
+    """
     (keeper,) = stack.containers("keeper")
     ballast = f"/volumes/{VOLUMES[service]}/ballast"
     docker("exec", keeper, "sh", "-c", f"cat /dev/zero > {ballast} || true")
@@ -81,14 +86,14 @@ def test_full_disk_of_the_server_refuses_new_jobs_and_loses_none(small_disks: St
     wait_until(stack, waiting, "awaiting_approval", seconds=PATIENCE_SECONDS)
     since = time.time()
     with full(stack, "server"):
-        # The disk may have room left in pages that the server had already: it is full soon after.
+        # The server may still have free pages in its file; it runs out of space soon after.
         def refused() -> bool:
             account.submit()
             return bool(account.refusals)
 
         wait_for(refused, "a job to be refused", 60)
         assert set(account.refusals) <= {"503", "500"}, account.refusals
-        # A status call needs no room.
+        # A status call needs no disk space.
         assert status(stack, waiting)["status"] == "awaiting_approval"
         wait_for(
             lambda: "full" in stack.logs("server", since=since - 1), "the server to say that the disk is full"
@@ -141,7 +146,7 @@ def test_full_disk_of_the_gateway_refuses_events_and_loses_none(small_disks: Sta
     since = time.time()
     with full(stack, "gateway"):
         wait_for(lambda: invoke(job()) != 202, "an event to be refused", 60)
-        # What needs no disk goes on.
+        # Calls that need no disk still work.
         account.submit()
         assert not account.refusals
         wait_for(
@@ -159,10 +164,12 @@ def test_full_disk_of_the_gateway_refuses_events_and_loses_none(small_disks: Sta
 
 @pytest.mark.parametrize("hours", [1, -1])
 def test_clock_jumps_an_hour(make_stack: MakeStack, tmp_path: Path, hours: int) -> None:
-    """On every service at once, in the middle of a step; then the worker is killed, whose lease must end."""
+    """The clock jumps on every service at once, in the middle of a step; then the worker is killed, and its lease must
+    still expire.
+    """
     faketime = library()
     if faketime is None:
-        pytest.skip("libfaketime is not at hand, and apt-get cannot download it")
+        pytest.skip("libfaketime is not here, and apt-get cannot download it")
     clock, crashes = open_folder(tmp_path), tmp_path / "crashes"
     crashes.mkdir()
     crashes.chmod(0o777)
@@ -181,17 +188,17 @@ def test_clock_jumps_an_hour(make_stack: MakeStack, tmp_path: Path, hours: int) 
     wait_until(stack, waiting, "awaiting_approval", seconds=PATIENCE_SECONDS)
     wait_for(
         lambda: all((crashes / name).exists() for name in names),
-        "the jobs to stand in their steps",
+        "the jobs to be in the middle of their steps",
         PATIENCE_SECONDS,
     )
     wanted = time.time() + 3600 * hours
     set_clock(clock, hours * 3600)
-    # Every service goes by it.
+    # Every service uses the new time.
     for service in ("server", "worker", "localstack", "gateway", "lambda"):
         for container in stack.containers(service):
             said = docker("exec", container, "python", "-c", "import time; print(time.time())")
             assert abs(float(said) - wanted) < 60, (service, said)
-    # Jobs go on, new ones come in, and a worker that is killed now gives up its jobs within the lease.
+    # Jobs continue, new ones are accepted, and the jobs of a worker that is killed now are free once its lease expires.
     for name in names[::2]:
         (crashes / f"{name}.go").touch()
     fresh = account.submit()
@@ -201,7 +208,7 @@ def test_clock_jumps_an_hour(make_stack: MakeStack, tmp_path: Path, hours: int) 
     account.approve(waiting, PATIENCE_SECONDS)
     settle(account)
     recorded = datetime.fromisoformat(status(stack, fresh)["submittedAt"]).timestamp()
-    assert abs(recorded - wanted) < 60, "the server goes by another clock"
+    assert abs(recorded - wanted) < 60, "the server uses another clock"
 
 
 # ---------------------------------------------------------------- memory
@@ -212,10 +219,10 @@ def test_worker_out_of_memory_in_a_step_loses_nothing(make_stack: MakeStack, tmp
     stack = make_stack(files=FILES, env={"CRASH_FOLDER": str(crashes), "WORKER_MEMORY_MB": "400"})
     account = Account(stack, World(stack))
     held = accept(account, jobId="hold-extract_text-middle-1")
-    wait_for(lambda: (crashes / held).exists(), "the job to stand in its step", PATIENCE_SECONDS)
+    wait_for(lambda: (crashes / held).exists(), "the job to be in the middle of its step", PATIENCE_SECONDS)
     (worker,) = stack.containers("worker")
     started = inspect(worker)["State"]["StartedAt"]
-    # WHEN what lies in its /tmp (documents on their way) takes the memory that it may use
+    # WHEN the files in its /tmp (documents in progress) use up its memory limit
     subprocess.run(
         ["docker", "exec", worker, "dd", "if=/dev/zero", "of=/tmp/ballast", "bs=1M", "count=600"],
         capture_output=True, check=False,
@@ -237,16 +244,16 @@ def test_two_stacks_side_by_side_know_nothing_of_each_other(make_stack: MakeStac
     for stack in (one, other):
         assert submit(stack, body).status_code == 202
         wait_until(stack, body["jobId"], "done")
-    # Only here:
+    # Only the first one knows it:
     only = accepted(one)
     assert other.api.get(f"/status/{only}").status_code == 404
-    # One of them gone with its volumes, the other works on.
+    # When one of them is removed with its volumes, the other continues.
     one.remove()
     wait_until(other, accepted(other), "done")
     assert status(other, body["jobId"])["status"] == "done"
 
 
-# ---------------------------------------------------------------- make up, cut off
+# ---------------------------------------------------------------- make up, interrupted
 
 
 @pytest.mark.timeout(900)
@@ -259,7 +266,7 @@ def test_make_up_cut_off_at_any_moment_is_run_again(make_clone: MakeClone) -> No
     for number in range(8):
         if number % 2:
             assert clone.make("down").returncode == 0
-        # As a person does (Ctrl-C), or a machine that is switched off: all of its processes at once.
+        # All of its processes at once, as with Ctrl-C or a power failure.
         how = chance.choice([signal.SIGINT, signal.SIGKILL])
         moment = chance.uniform(0.1, 8)
         cut_off(clone, how, moment)

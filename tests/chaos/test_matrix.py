@@ -1,11 +1,12 @@
-"""Every service, every fault, every moment of a job: accepted jobs end as they would have, each effect once.
+"""Every service, every fault, every moment of a job: accepted jobs end as they would have without the fault, with each
+effect once.
 
-A fault strikes once and meets a job at each moment: jobs that stand still (CRASH_FOLDER) before, in and after each
-step, jobs that wait for approval, and clients that submit and ask while it takes hold. The seed says which of the jobs
-that stand still go on while the fault lasts, and which once it is mended.
+Each fault happens once, with a job at each moment: jobs that are held (CRASH_FOLDER) before, in and after each step,
+jobs that wait for approval, and clients that submit and ask while the fault begins. The seed decides which of the held
+jobs continue during the fault, and which only after it.
 
     make itest                       each service and each fault once, paired by CHAOS_SEED
-    make chaos                       all of it, written down in docs/chaos.md
+    make chaos                       all of it; the results are written to docs/chaos.md
     make chaos T='tests/chaos/test_matrix.py -k "server and pause"'
 """
 
@@ -29,16 +30,16 @@ from harness.waiting import wait_for
 from harness.world import FILES, World, open_folder
 
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
-#: Everything is over this many seconds after the service is healthy again: a request that S3 never answers costs
-#: two read timeouts (30 s each), and a step that met the fault is tried again after about as long as that took.
-#: The sample in make itest looks for what is lost or stuck, on machines that are busy with other things as well.
+#: Everything has ended this many seconds after the service is healthy again: a request that S3 never answers costs two
+#: read timeouts (30 s each), and a step that met the fault is tried again after about as long as that took. The sample
+#: in make itest has a longer limit: it looks for lost and stuck jobs, also on busy machines.
 RECOVERY_SECONDS = float(os.environ.get("CHAOS_RECOVERY_SECONDS", "300" if SHORT else "90"))
-#: What a machine under load may take to start one service.
+#: How long starting one service may take on a machine under load.
 START_SECONDS = 180
-#: And to bring a job to each moment.
+#: And how long it may take until there is a job at each moment.
 PREPARE_SECONDS = 400
 POINTS = [f"{step}-{moment}" for step in STEPS for moment in ("before", "middle", "after")]
-#: The columns: each step's boundaries, each step's middle, and what the clients do.
+#: The columns: the beginning and end of each step, its middle, and what the clients do.
 MOMENTS = [*POINTS, "submit", "status", "approval"]
 
 
@@ -59,10 +60,10 @@ def crashes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stack(make_module_stack: MakeStack, crashes: Path) -> Stack:
     settings = {
         "CRASH_FOLDER": str(crashes),
-        # A place for each job that stands still.
+        # One place for each job that is held.
         "WORKER_CONCURRENCY": "32",
         "LAMBDA_BURST_SECONDS": "20",
-        # The product's own pauses, not those that the workflow's tests are hurried by.
+        # The default pauses, not the short ones of the workflow's tests.
         "STEP_RETRY_SECONDS": "1,2,5,10,30,60,120,300,600,1800",
         "WEBHOOK_RETRY_SECONDS": "5,30,120,600,1800",
     }
@@ -91,7 +92,7 @@ def test_nothing_is_lost_and_nothing_done_twice(
 
 
 class Trial:
-    """One fault on one service, and every moment it meets."""
+    """One fault on one service, with a job at every moment."""
 
     def __init__(self, stack: Stack, world: World, crashes: Path, victim: str, fault: Fault) -> None:
         self.stack = stack
@@ -111,7 +112,7 @@ class Trial:
         self._over = threading.Event()
 
     def prepare(self) -> None:
-        """Bring a job to each moment."""
+        """Start a job for each moment and wait until it is there."""
         mark = f"{self.chance.getrandbits(32):08x}"
         account = self.account
         bodies: list[dict[str, Any]] = [{"requiresApproval": True}, {"requiresApproval": True}, {}]
@@ -122,13 +123,13 @@ class Trial:
             self.held[point] = name
         with ThreadPoolExecutor(2) as clients:
             first, second, done, *_ = clients.map(lambda body: account.submit(**body), bodies)
-        # A machine under load may refuse as well; the trial begins with everything accepted, and counts from there.
+        # A machine under load also refuses requests; the trial begins, and counts, once everything is accepted.
         account.send_all_refused(PREPARE_SECONDS)
         self.waiting = [first, second]
         names = list(self.held.values())
         wait_for(
             lambda: all((self.crashes / name).exists() for name in names),
-            "a job to stand at each point", PREPARE_SECONDS,
+            "a job to be held at each point", PREPARE_SECONDS,
         )  # fmt: skip
         for job_id, wanted in ((first, "awaiting_approval"), (second, "awaiting_approval"), (done, "done")):
             wait_for(
@@ -152,13 +153,16 @@ class Trial:
 
     def _strike(self, containers: list[str], clients: ThreadPoolExecutor) -> None:
         self._hurry.set()
-        wait_for(lambda: len(self.account.under_way["submit"]) > len(self.before) + 4, "clients to be busy")
+        wait_for(
+            lambda: len(self.account.under_way["submit"]) > len(self.before) + 4,
+            "clients to be sending requests",
+        )
         begun = time.time()
         calm = threading.Timer(1.0, self._hurry.clear)
         calm.start()
         kept = self.fault.strike(containers)
         self.taken = (begun, time.time())
-        # While it lasts, half of the jobs go on, and somebody approves.
+        # During the fault, half of the held jobs continue, and somebody approves.
         self._let_go("during")
         approval = clients.submit(
             self.account.approve, self.waiting[0], self.fault.seconds + RECOVERY_SECONDS
@@ -168,12 +172,12 @@ class Trial:
         ended = time.time()
         self._let_go("after")
         approvals = [approval, clients.submit(self.account.approve, self.waiting[1], RECOVERY_SECONDS)]
-        # How long a service takes to start is the machine's affair; recovery counts from when it is well.
+        # How long a service takes to start depends on the machine; recovery is counted from when it is healthy.
         wait_for(lambda: self.stack.healthy(self.victim), f"{self.victim} to be healthy", START_SECONDS)
         self.mended = time.time()
         for task in approvals:
             task.result()
-        # The streams go on until both have been answered again.
+        # The clients continue until both kinds of requests have been answered again.
         for kind in ("submit", "status"):
             wait_for(lambda kind=kind: self._answered_since(kind, ended), f"{kind} to be answered", RECOVERY_SECONDS)  # type: ignore[misc] # fmt: skip
 
@@ -199,14 +203,16 @@ class Trial:
             self._breathe()
 
     def _breathe(self) -> None:
-        """Hardly a pause while the fault takes hold, so that it meets requests; else every two seconds.
+        """Almost no pause while the fault begins, so that it meets requests; otherwise two seconds.
 
-        None at all would be hundreds of jobs a second at a door that refuses at once.
+        Without any pause, a service that refuses at once would get hundreds of jobs a second.
         """
         self._over.wait(0.05 if self._hurry.is_set() else 2)
 
     def recover(self) -> dict[str, tuple[int, float]]:
-        """For each moment, how many jobs (or answers) it met, and the seconds from the fault's end to the last's."""
+        """For each moment, how many jobs (or requests) the fault met, and how many seconds after its end the last of
+        them was done.
+        """
         account = self.account
         account.send_all_refused(RECOVERY_SECONDS)
         ended = account.settle(RECOVERY_SECONDS + 120)
@@ -224,11 +230,11 @@ class Trial:
         found["approval"] = len(self.waiting), last_end(ended, self.waiting) - self.mended
         for kind in ("submit", "status"):
             if not account.met(kind, *self.taken):
-                account.errors.append(f"no {kind} was under way when the fault took hold")
+                account.errors.append(f"no {kind} was in progress when the fault began")
         return {moment: (jobs, max(0.0, seconds)) for moment, (jobs, seconds) in found.items()}
 
     def _check_nothing_done_again(self, ended: dict[str, dict[str, Any]]) -> None:
-        """What was done before the fault is as it was: no step of it ran again."""
+        """Check that jobs that were done before the fault are unchanged: none of their steps ran again."""
         for job_id, before in self.before.items():
             after = {step["name"]: step for step in ended[job_id]["steps"]}
             for step in before["steps"]:
@@ -237,7 +243,7 @@ class Trial:
 
 
 def record(victim: str, fault: str, trial: Trial, recovered: dict[str, tuple[int, float]]) -> None:
-    """Keep this row, and write the table of all rows there are."""
+    """Save this row, and write the table of all saved rows."""
     refusals = ", ".join(f"{count} times {what}" for what, count in sorted(trial.account.refusals.items()))
     row = {
         "jobs": len(trial.account.accepted),

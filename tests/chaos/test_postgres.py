@@ -1,4 +1,4 @@
-"""The official server on PostgreSQL: jobs outlive either of them, and both, by kill -9."""
+"""The official server on PostgreSQL: jobs survive kill -9 of either of them, and of both."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def crashes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stack(make_module_stack: MakeStack, crashes: Path) -> Stack:
-    """As make up RESONATE_STORE=postgres starts it."""
+    """The stack as make up RESONATE_STORE=postgres starts it."""
     store = {"RESONATE_STORE": "postgres"}
     for verb in ("bin/setup", "bin/build"):
         done = subprocess.run(
@@ -44,21 +44,21 @@ def test_jobs_outlive_what_holds_them(stack: Stack, crashes: Path, victims: tupl
     account = Account(stack, World(stack))
     held = account.submit(jobId=f"hold-store_results-middle-{'-'.join(victims)}")
     waiting, done = account.submit(requiresApproval=True), account.submit()
-    wait_for(lambda: (crashes / held).exists(), "the job to stand in its step", PATIENCE_SECONDS)
+    wait_for(lambda: (crashes / held).exists(), "the job to be in the middle of its step", PATIENCE_SECONDS)
     wait_until(stack, waiting, "awaiting_approval", seconds=PATIENCE_SECONDS)
     wait_until(stack, done, "done", seconds=PATIENCE_SECONDS)
-    # WHEN what holds them is killed
+    # WHEN the services that store them are killed
     for service in victims:
         stack.kill(service)
-    # THEN new jobs are refused, with words and a time to come back, not half-recorded
+    # THEN new jobs are refused with an explanation and Retry-After, and are not half-recorded
     body = job()
     refused = stack.api.post("/process-document", json=body)
     assert refused.status_code == 503, refused.text
     assert int(refused.headers["retry-after"]) > 0
     assert refused.json()["error"]["code"] == "server_unavailable"
-    # WHEN it is back
+    # WHEN the services are back
     stack.start(*reversed(victims))
-    # THEN everything goes on, the refused one too once it is sent again
+    # THEN everything continues, and so does the refused job once it is sent again
     account.bodies[body["jobId"]] = body
     account.send_all_refused(PATIENCE_SECONDS)
     (crashes / f"{held}.go").touch()

@@ -1,12 +1,12 @@
-"""The long haul: steady load, and nothing grows that should not.
+"""Steady load for a long time: nothing grows that should not.
 
     make soak                      30 minutes
     make soak SOAK_MINUTES=10
 
-Flat is judged over the second half, when caches are full and pools are open. Of memory and descriptors: the line through
-it (the median of all slopes, Theil and Sen) rises by less than MEMORY_MB or DESCRIPTORS to its end. What holds an entry
-for each job by its nature, the server's disk, S3's disk and S3's memory, is held against the jobs: no more a job in the
-second half than in the first. Latency: the last quarter's median against that of the quarter before.
+Only the second half is judged, when caches are full and connection pools are open. Memory and descriptors: the line
+through the half (the median of all slopes, Theil-Sen) rises by less than MEMORY_MB or DESCRIPTORS. The server's disk,
+S3's disk and S3's memory keep something for each job, so they are divided by the number of jobs: no more per job in the
+second half than in the first. Latency: the median of the last quarter, compared with that of the quarter before.
 """
 
 import os
@@ -32,15 +32,15 @@ MINUTES = float(os.environ.get("SOAK_MINUTES", "30"))
 JOBS_A_SECOND = 2.0
 ASKED_A_SECOND = 4.0
 SAMPLE_SECONDS = 10.0
-#: What a service's memory may rise by in the second half, in MB; and its open descriptors.
+#: How much a service's memory may rise in the second half, in MB; and how many more open descriptors it may have.
 MEMORY_MB = 12.0
 DESCRIPTORS = 8.0
-#: S3 keeps what it knows of each object in memory, as LocalStack does: so much a job (four or five objects), in KB.
+#: S3 keeps the metadata of each object in memory, as LocalStack does: this many KB per job (four or five objects).
 S3_MEMORY_KB_A_JOB = 60.0
-#: Disk a job in the second half, against the first; latency of the last quarter, against the one before.
+#: The largest ratios: disk per job of the second half to the first; latency of the last quarter to the one before.
 DISK_RATIO = 1.25
 LATENCY_RATIO = 1.5
-#: Of cgroup v1 and v2, as a container sees its own.
+#: The files of cgroup v1 and v2, as a container sees its own.
 MEMORY_FILES = ("/sys/fs/cgroup/memory/memory.stat", "/sys/fs/cgroup/memory.stat")
 #: Services that write to a volume.
 VOLUMES = ("gateway", "server", "localstack")
@@ -48,7 +48,7 @@ VOLUMES = ("gateway", "server", "localstack")
 
 @dataclass
 class Series:
-    """Figures of one thing over time: seconds since the start, value."""
+    """One figure over time: pairs of seconds since the start and value."""
 
     points: list[tuple[float, float]] = field(default_factory=list)
 
@@ -57,7 +57,7 @@ class Series:
         return [point for point in self.points if (point[0] >= middle) == (number == 2)]
 
     def rise(self, number: int) -> float:
-        """By how much the line through a half rises from its begin to its end."""
+        """How much the line through a half rises from the start of the half to its end."""
         points = self.half(number)
         slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(points, 2) if b[0] > a[0]]
         return statistics.median(slopes) * (points[-1][0] - points[0][0])
@@ -74,7 +74,7 @@ def test_nothing_grows_under_steady_load(make_stack: MakeStack) -> None:
     gauges = Gauges(stack)
     over = threading.Event()
     begun = time.time()
-    # Whoever asks for a status needs a job to ask for.
+    # Status calls need a job to ask for.
     assert account.submit() in account.accepted, account.refusals
     with ThreadPoolExecutor(10) as pool:
         tasks = [pool.submit(steadily, over, JOBS_A_SECOND / 4, account.submit) for _ in range(4)]
@@ -100,7 +100,7 @@ def test_nothing_grows_under_steady_load(make_stack: MakeStack) -> None:
 
 
 def steadily(over: threading.Event, a_second: float, act: object) -> None:
-    """Act so often a second, until it is over."""
+    """Call `act` that many times a second, until the run ends."""
     assert callable(act)
     following = time.time() + 1 / a_second
     while not over.wait(max(0.0, following - time.time())):
@@ -109,7 +109,7 @@ def steadily(over: threading.Event, a_second: float, act: object) -> None:
 
 
 class Gauges:
-    """What is measured of each service, all its containers together."""
+    """The measurements of each service, summed over its containers."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -124,7 +124,7 @@ class Gauges:
         descriptors = dict.fromkeys(SERVICES, 0.0)
         for container, service in self.service.items():
             memory[service] += held(inside(container, f"cat {' '.join(MEMORY_FILES)} 2>/dev/null"))
-            # With all rights: the worker hides its own from its user.
+            # As root: the worker hides its descriptors from its own user.
             count = inside(
                 container, "ls -d /proc/[0-9]*/fd/* 2>/dev/null | wc -l", "--privileged", "--user=0"
             )
@@ -137,11 +137,11 @@ class Gauges:
         self.jobs.points.append((at, float(jobs)))
 
     def a_job(self, series: Series, number: int) -> float:
-        """What a series rose by for each job of a half."""
+        """How much a series rose per job of a half."""
         return series.rise(number) / max(1.0, self.jobs.rise(number))
 
     def verdicts(self, submitted: Series, took: Series) -> list[str]:
-        """What is not flat."""
+        """The list of what is not flat."""
         found = []
         for service in SERVICES:
             rise = self.memory[service].rise(2)
@@ -157,7 +157,7 @@ class Gauges:
                 found.append(f"{service}: {second:.1f} KB of disk a job, after {first:.1f}")
         for name, series in (("submit", submitted), ("status", took)):
             if (ratio := quarters(series)) > LATENCY_RATIO:
-                found.append(f"{name}: takes {ratio:.2f} times as long as a quarter before")
+                found.append(f"{name}: takes {ratio:.2f} times as long as in the quarter before")
         return found
 
     def table(self, jobs: int, submitted: Series, took: Series) -> str:
@@ -194,7 +194,7 @@ class Gauges:
 
 
 def quarters(series: Series) -> float:
-    """The last quarter's median over that of the quarter before."""
+    """The last quarter's median divided by that of the quarter before."""
     end = series.points[-1][0]
     last = [value for at, value in series.points if at >= end * 0.75]
     before = [value for at, value in series.points if end * 0.5 <= at < end * 0.75]
@@ -210,10 +210,9 @@ def inside(container: str, command: str, *options: str) -> str:
 
 
 def held(stat: str) -> float:
-    """What a container's processes and its tmpfs hold, in MB, from its memory.stat.
+    """The memory of a container's processes and its tmpfs, in MB, from its memory.stat.
 
-    Not the files of a volume that the kernel keeps in memory besides: `docker stats` counts those in use among them, and
-    they grow with the disk.
+    Without the volume's files that the kernel caches: `docker stats` counts some of those, and they grow with the disk.
     """
     known = dict(line.split() for line in stat.splitlines())
     names = ("total_rss", "total_shmem") if "total_rss" in known else ("anon", "shmem")

@@ -1,8 +1,8 @@
-"""A thousand jobs while something breaks every two seconds; then the count.
+"""A thousand jobs while something breaks every two seconds; afterwards every job is checked.
 
     make chaos T=tests/chaos/test_storm.py             CHAOS_SEED=7 for another storm
 
-The seed decides which container is hit, how and for how long; what the faults meet is up to the machine.
+The seed decides which container is hit, how and for how long; what each fault interrupts depends on the machine.
 """
 
 import os
@@ -28,13 +28,13 @@ JOBS = int(os.environ.get("STORM_JOBS", "1000"))
 SECONDS = int(os.environ.get("STORM_SECONDS", "300"))
 EVERY = 2.0
 WORKERS = 4
-#: How long after the storm the last job may take: a step that met seven faults has pauses of two minutes.
+#: How long the last job may take after the storm: a step that met seven faults pauses for two minutes.
 CALM_SECONDS = 600
-#: Seconds a fault lasts, between these.
+#: A fault lasts a number of seconds between these.
 LASTS = {KILL: (0.5, 4.0), STOP: (0.5, 4.0), PAUSE: (0.5, 8.0), CUT: (0.5, 8.0), LOOP: (0.0, 0.0)}
 
 
-@pytest.mark.skipif(SHORT, reason="the storm blows in make chaos")
+@pytest.mark.skipif(SHORT, reason="runs in make chaos only")
 @pytest.mark.timeout(SECONDS + CALM_SECONDS + 300)
 def test_storm(make_stack: MakeStack) -> None:
     stack = make_stack(
@@ -84,7 +84,7 @@ class Storm:
         self._hit: dict[str, Future[None]] = {}
 
     def blow(self, until: float) -> None:
-        """Strike until then, mend everything, and see that all of it is well again."""
+        """Cause faults until then, mend all of them, and wait until all services are healthy again."""
         with ThreadPoolExecutor(len(self._service)) as pool:
             following = time.time()
             while following < until:
@@ -113,7 +113,7 @@ class Storm:
 
 
 def submit(account: Account, number: int, of: int, begun: float) -> None:
-    """One client's share of the jobs, spread over the storm; each is sent until it is accepted."""
+    """One client's share of the jobs, spread over the storm; each job is sent again until it is accepted."""
     for index in range(number, JOBS, of):
         time.sleep(max(0.0, begun + index * SECONDS / JOBS - time.time()))
         name = f"storm-{SEED}-{index:04}"
@@ -126,14 +126,14 @@ def submit(account: Account, number: int, of: int, begun: float) -> None:
 
 
 def ask(account: Account, chance: random.Random, over: threading.Event) -> None:
-    """Somebody who wants to know: an accepted job is never unknown."""
+    """A client that asks for statuses: an accepted job is never unknown."""
     while not over.wait(0.3):
         if account.accepted:
             account.status(chance.choice(list(account.accepted)))
 
 
 def approve(account: Account, over: threading.Event) -> None:
-    """Approves whatever waits."""
+    """Approves every job that waits."""
     approved: set[str] = set()
     while not over.wait(0.5):
         for job_id in [i for i in list(account.accepted) if account.bodies[i].get("requiresApproval")]:
@@ -143,7 +143,7 @@ def approve(account: Account, over: threading.Event) -> None:
 
 
 def again(ended: dict[str, dict[str, Any]]) -> int:
-    """Steps that needed more than one try."""
+    """How many steps needed more than one try."""
     return sum(step.get("attempts", 1) > 1 for seen in ended.values() for step in seen["steps"])
 
 

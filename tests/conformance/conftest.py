@@ -1,4 +1,4 @@
-"""The client of the conformance tests: it speaks the wire and nothing else."""
+"""The client of the conformance tests: it uses only the HTTP protocol."""
 
 import json
 import os
@@ -17,14 +17,14 @@ HOUR = 3_600_000  # ms
 
 
 class Server:
-    """A Resonate server at a URL. Each test has ids of its own, so that it can be run against one in use."""
+    """A Resonate server at a URL. Each test uses ids of its own, so that it can run against a server in use."""
 
     def __init__(self, client: httpx.Client) -> None:
         self.client = client
         self.unique = uuid.uuid4().hex[:12]
 
     def id(self, name: str) -> str:
-        """The test's own id for a name."""
+        """The id, unique to the test, for a name."""
         return f"conformance/{self.unique}/{name}"
 
     def envelope(self, kind: str, data: Any, **head: Any) -> tuple[int, dict[str, Any]]:
@@ -37,7 +37,7 @@ class Server:
         return answer.status_code, answer.json()
 
     def __call__(self, kind: str, data: Any, **head: Any) -> tuple[int, Any]:
-        """Status and data of the answer."""
+        """The status and data of the answer."""
         status, answer = self.envelope(kind, data, **head)
         assert answer["kind"] == kind
         assert answer["head"] == {"corrId": "c", "status": status, "version": VERSION}
@@ -49,7 +49,7 @@ class Server:
         assert status == 200, (kind, data, answer)
         return answer
 
-    # The requests the tests are made of.
+    # The requests that the tests are made of.
 
     def create(self, name: str, target: str | None = None, timeout: int = HOUR, **tags: str) -> Any:
         if target is not None:
@@ -67,7 +67,7 @@ class Server:
         return self.ok("promise.settle", {"id": self.id(name), "state": state, "value": value})["promise"]
 
     def held(self, name: str, ttl: int = HOUR, **tags: str) -> Any:
-        """A task of its own, acquired: version 1, by the process `pid`."""
+        """A new task, acquired by the process `pid` as version 1."""
         tags.setdefault("resonate:target", f"poll://any@nobody-{self.unique}")
         data = {"id": self.id(name), "timeoutAt": now() + HOUR, "param": {}, "tags": tags}
         action = {"kind": "promise.create", "head": {}, "data": data}
@@ -114,7 +114,7 @@ class Worker:
             pass
 
     def next(self, seconds: float = 5) -> Any:
-        """The next message; None where none comes."""
+        """The next message; None if none arrives."""
         try:
             return self._events.get(timeout=seconds)
         except Empty:
@@ -144,7 +144,7 @@ def client(url: str) -> Iterator[httpx.Client]:
 @pytest.fixture
 def server(client: httpx.Client) -> Server:
     found = Server(client)
-    found("debug.stop", {})  # a server in debug mode may have been left paused
+    found("debug.stop", {})  # an earlier run may have left a server in debug mode paused
     return found
 
 
@@ -164,7 +164,9 @@ def worker(url: str) -> Iterator[Callable[[str, str], Worker]]:
 
 @pytest.fixture
 def debug(server: Server) -> Iterator[Server]:
-    """A server in debug mode, whose time the test sets; skips where it is in none. It is emptied!"""
+    """A server in debug mode, whose time the test sets; everything on it is deleted. Skips if the server is not in
+    debug mode.
+    """
     status, _ = server("debug.start", {})
     if status == 403:
         pytest.skip("the server is not in debug mode (RESONATE_DEBUG=true)")

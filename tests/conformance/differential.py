@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Sends the same random requests to two servers and compares their answers whole, byte for byte.
+"""Sends the same random requests to two servers and compares their complete answers, byte for byte.
 
-Of a request that is refused with 400, status, kind and correlation id are compared: each server says in its own words
-what is wrong.
+If a request is refused with 400, only status, kind and correlation id are compared, because the servers word their
+messages differently.
 
 Usage: differential.py URL_A URL_B [--requests 100000] [--seeds 100] [--first-seed 1]
 
-Both servers must be of the same settings, in debug mode (RESONATE_DEBUG=true), and not in use: they are emptied. Time
-is the requests' own (`resonate:debug_time`), so a seed always gives the same requests; the state is compared whole
-(`debug.snap`) as it goes. A difference is shrunk to the shortest sequence that still shows it, and printed.
+Both servers must have the same settings, be in debug mode (RESONATE_DEBUG=true), and not be in use: everything on them
+is deleted. The requests set the time (`resonate:debug_time`), so a seed always gives the same requests. The complete
+state (`debug.snap`) is compared again and again. A difference is reduced to the shortest sequence that still shows it,
+and printed.
 
 Standard library only.
 """
@@ -26,7 +27,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 VERSION = "2026-04-01"
-START = 1_000_000_000_000  # ms since 1970: the debug time a seed begins at
+START = 1_000_000_000_000  # ms since 1970: the debug time at which a seed begins
 PID = "pid-1"
 
 Data = dict[str, Any]
@@ -34,7 +35,7 @@ Raw = bytes
 
 
 class Server:
-    """One connection, kept open."""
+    """A connection to a server, which is kept open."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -57,7 +58,7 @@ def request(kind: str, data: Any, now: int | None = None, corr: str = "c") -> Ra
 
 
 class Generator:
-    """Random requests that fit what the servers answered so far: most of them mean something."""
+    """Random requests that build on the earlier answers, so that most of them are meaningful."""
 
     TARGETS = ("poll://any@workers", "poll://uni@workers/w1", "http://worker.invalid/hook", "poll://any@g/x")
     BAD_TARGETS = (
@@ -87,7 +88,7 @@ class Generator:
         self.promises = [f"p{n}" for n in range(size)]
         self.tasks = [f"t{n}" for n in range(size)]
         self.schedules = [f"s{n}" for n in range(3)]
-        #: task id -> the version last heard of
+        #: task id -> its latest known version
         self.versions: dict[str, int] = {}
         self.acquired: set[str] = set()
 
@@ -104,12 +105,12 @@ class Generator:
         body = request(kind, data, now, str(rng.randrange(1000)))
         if roll > 0.985:
             mangled = self.mangle(body)
-            # Without its time a request would be done at each server's own.
+            # Without this, each server would use its own time.
             body = mangled if b'"resonate:debug_time":' in mangled.replace(b" ", b"") else mangled[:-1]
         return body
 
     def learn(self, body: Raw, answer: bytes) -> None:
-        """Keeps in mind which tasks are held."""
+        """Remembers which tasks are held."""
         try:
             sent, got = json.loads(body), json.loads(answer)
             data = got["data"]
@@ -130,7 +131,7 @@ class Generator:
         return self.rng.choice((*self.promises, *self.tasks))
 
     def held(self) -> tuple[str, int]:
-        """A task, held if possible, and its version, mostly the right one."""
+        """A task, a held one if possible, and its version, usually the right one."""
         rng = self.rng
         pool = sorted(self.acquired) if self.acquired and rng.random() < 0.85 else self.tasks
         id = rng.choice(pool)
@@ -367,7 +368,7 @@ class Generator:
     )  # fmt: skip
 
     def spoil(self, data: Any) -> Any:
-        """One or two values wrong, missing, or too many, anywhere in it."""
+        """Damages the request: one or two values are wrong, missing or added, anywhere in it."""
         data = copy.deepcopy(data)
         for _ in range(self.rng.choice((1, 1, 1, 2))):
             at = data
@@ -394,7 +395,7 @@ class Generator:
         return copy.deepcopy(data)
 
     def mangle(self, body: Raw) -> Raw:
-        """The bytes themselves wrong."""
+        """Damages the bytes of the request."""
         rng = self.rng
         at = rng.randrange(len(body))
         cut = body[: at + 1]
@@ -444,7 +445,7 @@ KINDS, WEIGHTS = list(WEIGHTED), list(WEIGHTED.values())
 
 
 def same(a: tuple[int, bytes], b: tuple[int, bytes]) -> bool:
-    """Equal; of what is refused with 400, status, kind and correlation id: the words are each server's own."""
+    """Whether the answers are equal; for a refusal with 400 only status, kind and correlation id count."""
     if a == b:
         return True
     if a[0] != 400 or b[0] != 400:
@@ -468,7 +469,7 @@ def begin(servers: list[Server]) -> None:
 
 
 def replay(servers: list[Server], steps: list[Raw]) -> tuple[int, list[tuple[int, bytes]]] | None:
-    """The first difference: its place and both answers."""
+    """The first difference: its position and both answers."""
     begin(servers)
     snap = request("debug.snap", {}, START)
     for n, body in enumerate([*steps, snap]):
@@ -479,7 +480,7 @@ def replay(servers: list[Server], steps: list[Raw]) -> tuple[int, list[tuple[int
 
 
 def shrink(servers: list[Server], steps: list[Raw], seconds: float = 60) -> list[Raw]:
-    """As few of the steps as still differ."""
+    """The smallest part of the steps that still shows the difference."""
     until = time.monotonic() + seconds
     size = len(steps) // 2
     while size and time.monotonic() < until:
@@ -495,7 +496,7 @@ def shrink(servers: list[Server], steps: list[Raw], seconds: float = 60) -> list
 
 
 def run(servers: list[Server], seed: int, length: int, seen: Counter[str]) -> bool:
-    """One seed: whether the servers agreed all along."""
+    """Run one seed; returns whether the servers always agreed."""
     begin(servers)
     generator = Generator(seed)
     steps: list[Raw] = []

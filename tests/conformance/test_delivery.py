@@ -1,4 +1,4 @@
-"""Messages: to workers that poll, and pushed."""
+"""Messages to workers that poll, and messages that the server pushes."""
 
 import http.server
 import json
@@ -45,7 +45,7 @@ def test_any_prefers_its_worker_and_takes_another(server: Server, worker: Open) 
     server.ok("task.acquire", {"id": server.id("t"), "version": 0, "pid": "two", "ttl": 60_000})
     server.create("u", f"poll://any@{server.unique}/gone")
     found = [message for message in (one.next(2), two.next(0.3)) if message]
-    # Perhaps by both in turn: neither takes it up.
+    # Perhaps to both in turn, because neither acquires it.
     assert {message["data"]["task"]["id"] for message in found} == {server.id("u")}
 
 
@@ -114,7 +114,7 @@ def test_group_and_id_are_decoded(server: Server, worker: Open) -> None:
 
 @pytest.fixture
 def hook() -> Iterator[tuple[str, SimpleQueue[Any]]]:
-    """A URL for messages to be pushed to; the server must reach this machine as RESONATE_HOOK_HOST."""
+    """A URL that messages can be pushed to; the server must reach this machine under the name RESONATE_HOOK_HOST."""
     got: SimpleQueue[Any] = SimpleQueue()
 
     class Hook(http.server.BaseHTTPRequestHandler):
@@ -136,7 +136,7 @@ def hook() -> Iterator[tuple[str, SimpleQueue[Any]]]:
 
 @pytest.mark.skipif(
     not os.environ.get("RESONATE_HOOK_HOST"),
-    reason="RESONATE_HOOK_HOST: the name the server knows this machine by",
+    reason="RESONATE_HOOK_HOST is not set: the name under which the server reaches this machine",
 )
 def test_push(server: Server, hook: tuple[str, SimpleQueue[Any]]) -> None:
     url, got = hook

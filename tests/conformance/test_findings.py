@@ -1,10 +1,12 @@
-"""What the differential fuzzer found, one by one. Each was once answered otherwise by the embedded server."""
+"""Each difference that the differential fuzzer found. The embedded server once answered each of them differently."""
 
 from conftest import Server
 
 
 def test_a_cron_of_one_year_is_not_found_from_september(debug: Server) -> None:
-    """The official server's cron takes the current month for the first year it looks at, even a later one."""
+    """In the first year that it examines, the official server's cron starts at the current month, even if that year is
+    a later one.
+    """
     data = {"id": "s", "cron": "0 0 0 1 1 ? 2050", "promiseId": "p", "promiseTimeout": 1}
     found = debug.ok("schedule.create", data, **{"resonate:debug_time": 1_000_000_000_000})
     assert found["schedule"]["nextRunAt"] == 1_000_000_060_000
@@ -57,7 +59,7 @@ def test_an_awaiter_that_expires_with_what_it_awaits_is_not_offered_again(debug:
 
 
 def test_schedules_fire_in_the_order_of_their_time_then_of_their_id(debug: Server) -> None:
-    """Two that make the same promise: the first one's is kept."""
+    """Two schedules create the same promise; the one of the first is kept."""
     for id in ("b", "a"):
         data = {"id": id, "cron": "* * * * *", "promiseId": "same", "promiseTimeout": 10**9}
         debug.ok("schedule.create", data, **{"resonate:debug_time": 0})

@@ -1,4 +1,4 @@
-"""What is there besides the operations."""
+"""HTTP behaviour other than the operations themselves."""
 
 import json
 import os
@@ -91,7 +91,7 @@ DEEP = b'{"a":' * 130 + b"1" + b"}" * 130
     ],
 )
 def test_malformed_requests(server: Server, body: bytes, kind: str, corr: str) -> None:
-    """Each server says in its own words what is wrong."""
+    """Each server words its message differently."""
     status, answer = server.raw(body)
     words = answer.pop("data")
     assert (status, answer) == (

@@ -122,7 +122,7 @@ def test_suspend_and_resume(server: Server) -> None:
     assert server.task("t") == {"id": server.id("t"), "state": "pending", "version": 1, "resumes": 1}
     server.settle("a")
     assert server.task("t")["resumes"] == 2
-    # AND who claims it begins anew
+    # AND whoever acquires it starts from the beginning
     assert server.held("t")["version"] == 2
     assert server.task("t")["resumes"] == 0
 
@@ -297,7 +297,7 @@ def _fulfill(server: Server, name: str, version: int) -> tuple[int, Any]:
 
 
 def test_a_wait_that_has_ended_is_told_from_a_lease_that_has(server: Server) -> None:
-    """What the stack's worker goes by to find jobs that kill their workers (docs/decisions/0083)."""
+    """The stack's worker uses this to find jobs that kill their workers (docs/decisions/0083)."""
 
     def offered() -> Any:
         until = time.monotonic() + 10
@@ -313,19 +313,20 @@ def test_a_wait_that_has_ended_is_told_from_a_lease_that_has(server: Server) -> 
     server.create("awaited")
     assert server.suspend("t", "awaited") == (200, {})
     server.settle("awaited")
-    # Resumed: that is counted until somebody has taken it.
+    # Resumed: this is reported until a worker has acquired it.
     assert {key: offered()[key] for key in ("state", "version", "resumes")} == {
         "state": "pending",
         "version": 1,
         "resumes": 1,
     }
     acquire(1, 100)
-    # Its lease has ended, or it was given back: there is nothing to count.
+    # Its lease has expired, or it was given back: neither is reported.
     assert (offered()["version"], offered()["resumes"]) == (2, 0)
     acquire(2, HOUR)
     server.ok("task.release", {"id": server.id("t"), "version": 3})
     assert (offered()["version"], offered()["resumes"]) == (3, 0)
-    # A promise of the past, without a target, is over as it is made, and handed over with the task whose branch it is in.
+    # A promise without a target and with a deadline in the past is settled when it is created, and is sent along with
+    # the task whose branch it belongs to.
     note = server.create("t:lost.3", timeout=0, **branch)
     assert note["state"] == "rejected_timedout"
     assert [found["id"] for found in acquire(3, HOUR)["preload"]] == [server.id("t:lost.3")]

@@ -1,3 +1,3 @@
-"""One copy of the stack for everything that is damaged."""
+"""One copy of the stack that receives all damaged inputs."""
 
 from harness.fixtures import *  # noqa: F403

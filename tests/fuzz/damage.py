@@ -1,11 +1,13 @@
-"""Damages bytes at random: one seed, one way. Standard library only, for it also runs inside an image."""
+"""Damages bytes at random; the same seed always causes the same damage. Standard library only, because it also runs
+inside an image.
+"""
 
 import json
 import random
 from copy import deepcopy
 from typing import Any
 
-#: What has broken parsers before.
+#: Byte sequences that have broken parsers before.
 WORDS = [
     b"\0", b"\r\n", b"\n", b"\r\n\r\n",
     b"%00", b"%", b"../", b"..%2f", b"//", b"\\", b"'", b'"', b"{", b"}", b"[", b"]", b",", b":",
@@ -21,7 +23,7 @@ WORDS = [
 
 
 def damage(whole: bytes, chance: random.Random, words: list[bytes] = WORDS) -> bytes:
-    """One to six wounds: bits, bytes, slices cut out, repeated or moved, words put in."""
+    """Damage the data in one to six places: change bits or bytes, remove, repeat or move slices, insert words."""
     broken = bytearray(whole)
     for _ in range(chance.choice((1, 1, 1, 2, 3, 6))):
         at = chance.randrange(len(broken) + 1)
@@ -47,7 +49,7 @@ def damage(whole: bytes, chance: random.Random, words: list[bytes] = WORDS) -> b
     return bytes(broken)
 
 
-#: Values where others are expected.
+#: Values of unexpected types and sizes.
 ODD: list[Any] = [
     None, True, False, 0, -1, 1.5, 10**18, -(2**63), 2**63, 2**64, 1e300, "", " ", "\0", "a\nb", "ä", "\U0001f4a9", "\ud800",
     "../x",
@@ -58,7 +60,7 @@ ODD: list[Any] = [
 
 
 def damage_json(whole: bytes, chance: random.Random) -> bytes:
-    """The document with one to three of its values replaced, dropped, doubled or renamed."""
+    """The document with one to three of its values replaced, removed, duplicated or renamed."""
     document = json.loads(whole)
     for _ in range(chance.choice((1, 1, 2, 3))):
         if not isinstance(document, dict | list) or not document:
@@ -69,7 +71,7 @@ def damage_json(whole: bytes, chance: random.Random) -> bytes:
             key = _key(place, chance)
         kind = chance.random()
         if kind < 0.7:
-            # A copy: a later wound may be inside it, and it is everybody's.
+            # A copy, because later damage may change it, and the original is shared.
             place[key] = deepcopy(chance.choice(ODD))
         elif kind < 0.85:
             del place[key]

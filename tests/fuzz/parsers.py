@@ -2,8 +2,8 @@
 
 Usage: python parsers.py FOLDER COUNT SEED     FOLDER: the documents to damage; writes one JSON object to stdout
 
-Each is sniffed and read as the worker does: in a limited process of its own. Text, or a documented code: anything else is
-a failure, as is a process that outlives its time.
+Each document is read as the worker reads it: its type is detected, and a limited process of its own parses it. The
+result must be text or a documented code; anything else is a failure, and so is a process that exceeds its time limit.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ WORDS = [
 
 
 async def read(data: bytes, name: str, folder: str) -> str:
-    """A word for what came of it."""
+    """A word for the outcome."""
     source, target = Path(folder) / "document", Path(folder) / "text"
     source.write_bytes(data)
     try:

@@ -1,4 +1,4 @@
-"""The figures of `make fuzz`: a row a door, in docs/chaos.md."""
+"""Writes the figures of `make fuzz` to docs/chaos.md: one row per door."""
 
 from collections.abc import Mapping
 
@@ -6,10 +6,10 @@ from harness.report import SHORT, circumstances, keep, write
 
 
 def record(door: str, outcomes: Mapping[str, int], crashes: int, hangs: int, seed: int) -> None:
-    """Keep this door's row, and write the table of all there are; nothing in the short form.
+    """Save this door's row, and write the table of all saved rows. Does nothing in the short form.
 
-    `outcomes`: how often each answer was given. `crashes`: what was answered with a server error or with no HTTP, ended in
-    no documented code, or killed a service.
+    `outcomes`: how often each answer was given. `crashes`: how many inputs got a server error or an answer that is not
+    HTTP, ended without a documented code, or killed a service.
     """
     if SHORT:
         return

@@ -1,4 +1,4 @@
-"""Damaged documents to the worker's parsers, and documents built to hurt through the public door."""
+"""Sends damaged documents to the worker's parsers, and documents that are built to do harm through the HTTP API."""
 
 import base64
 import io
@@ -51,7 +51,7 @@ def test_a_damaged_document_is_text_or_a_documented_code() -> None:
     assert not found["failed"], [failure["why"] for failure in found["failed"]]
 
 
-# ---------------------------------------------------------------- built to hurt
+# ---------------------------------------------------------------- built to do harm
 
 
 def pdf(*objects: bytes) -> bytes:
@@ -142,7 +142,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.timeout(600)
 def test_documents_built_to_hurt_cost_one_step_and_no_worker(stack: Stack) -> None:
-    """Each job ends, done or failed with a code; the worker that read it is the one that was there before."""
+    """Each job ends as done, or as failed with a code; the worker is still the same process afterwards."""
     alive = [inspect(container)["State"]["StartedAt"] for container in stack.containers("worker")]
     jobs = {}
     for name, make in HOSTILE.items():

@@ -93,7 +93,7 @@ RESONATE = [
 
 @pytest.fixture
 def unharmed(stack: Stack) -> Callable[[Report, str], None]:
-    """Says what came of the inputs, and that no service died of them."""
+    """Report the outcome of the inputs, and check that no service died."""
     lives = {service: _lives(stack, service) for service in SERVICES}
 
     def check(report: Report, name: str) -> None:
@@ -119,7 +119,7 @@ Unharmed = Callable[[Report, str], None]
 
 @pytest.mark.timeout(7200)
 def test_http_api(stack: Stack, unharmed: Unharmed) -> None:
-    """503 is API Gateway's own answer when an environment takes over 30 s; nothing else above 499 is right."""
+    """503 is API Gateway's own answer when an environment takes over 30 s; no other status above 499 is allowed."""
     unharmed(fuzz(int(stack.settings["API_PORT"]), HTTP_API, COUNT, SEED), "HTTP API")
 
 
@@ -130,7 +130,7 @@ def test_lambda_api(stack: Stack, unharmed: Unharmed) -> None:
 
 @pytest.mark.timeout(7200)
 def test_resonate_server(stack: Stack, unharmed: Unharmed) -> None:
-    """501 is what v0.9.8 answers a kind of request that it knows and does not serve."""
+    """v0.9.8 answers 501 to a kind of request that it knows but does not serve."""
     port = int(stack.settings["RESONATE_PORT"])
     unharmed(fuzz(port, RESONATE, COUNT, SEED, allowed=frozenset({501})), "Resonate server")
 
@@ -144,7 +144,7 @@ def test_resonate_server(stack: Stack, unharmed: Unharmed) -> None:
     ],
 )  # fmt: skip
 def test_path_tricks_in_a_job_id_are_refused(stack: Stack, path: str) -> None:
-    """A jobId becomes a promise's id and an S3 key: nothing but the letters it is allowed gets there."""
+    """A jobId becomes part of a promise's id and of an S3 key, so only the allowed characters may get through."""
     method = "GET" if path.startswith("/status") else "DELETE"
     answer = send(int(stack.settings["API_PORT"]), bytes(request(method, path)))
     status = int(answer.split(b" ")[1])

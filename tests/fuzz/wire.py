@@ -1,4 +1,4 @@
-"""Sends raw bytes to a port, and says what came of it."""
+"""Sends raw bytes to a port and reports the outcome."""
 
 import contextlib
 import json
@@ -16,16 +16,16 @@ from urllib.parse import quote
 from fuzz.damage import damage, damage_json
 from harness.machine import ROOT
 
-#: Longer than the slowest answer the doors allow themselves (30 s for a body that does not come).
+#: Longer than the slowest answer of any door (30 s for a body that does not arrive).
 PATIENCE_SECONDS = 45.0
-#: How long an answer may take until we take the request for unfinished.
+#: If an answer takes longer than this, the request counts as incomplete.
 UNFINISHED_SECONDS = 3.0
 _STATUS = re.compile(rb"HTTP/[01]\.[019] (\d{3}) ")
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request as a client would send it; its connection ends with the answer."""
+    """A request as a client would send it; the connection is closed after the answer."""
 
     method: str
     path: bytes
@@ -47,7 +47,7 @@ def request(method: str, path: str, body: object = b"", **headers: str) -> Reque
 
 
 def damaged(whole: Request, chance: random.Random) -> bytes:
-    """The request with wounds: in its JSON, in its body, in its path, or anywhere."""
+    """The request with damage in its JSON, in its body, in its path, or anywhere."""
     kind = chance.random()
     if kind < 0.4 and whole.body:
         return bytes(replace(whole, body=damage_json(whole.body, chance)))
@@ -60,7 +60,7 @@ def damaged(whole: Request, chance: random.Random) -> bytes:
 
 @dataclass
 class Report:
-    """What came of the inputs; `failed` holds each that should not have ended as it did."""
+    """The outcomes of the inputs; `failed` holds each input with a wrong outcome."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     failed: list[tuple[str, bytes]] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Report:
         return f"{self.statuses.total()} inputs ({said}), {len(self.failed)} failed"
 
     def keep(self, name: str) -> str:
-        """Write the failed inputs to dist/fuzz; what to say of them."""
+        """Write the failed inputs to dist/fuzz; returns the message about them."""
         folder = ROOT / "dist" / "fuzz"
         folder.mkdir(parents=True, exist_ok=True)
         lines = []
@@ -82,9 +82,9 @@ class Report:
 
 
 def send(port: int, data: bytes) -> bytes:
-    """The whole answer. Raises TimeoutError when the connection does not come to an end.
+    """The whole answer. Raises TimeoutError if the connection is not closed.
 
-    A request that its wounds left unfinished gets no answer: after a while we hang up, and see it closed.
+    A request that the damage made incomplete gets no answer: after a while we stop sending, and the server must close.
     """
     until = time.monotonic() + PATIENCE_SECONDS
     answer = bytearray()
@@ -99,21 +99,21 @@ def send(port: int, data: bytes) -> bytes:
                 if not block:
                     return bytes(answer)
                 answer += block
-                # Kept alive: the rest of what we sent may yet be a request, unfinished.
+                # The connection is kept alive: the rest of what we sent may be an incomplete request.
                 if not select.select([line], [], [], UNFINISHED_SECONDS)[0]:
                     _hang_up(line)
         except (BrokenPipeError, ConnectionResetError):
-            # Refused in the middle of what we sent: an end, if not a polite one.
+            # The server closed while we were still sending: that is allowed.
             return bytes(answer)
 
 
 def _hang_up(line: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # the other side was first
+    with contextlib.suppress(OSError):  # the other side closed first
         line.shutdown(socket.SHUT_WR)
 
 
 def judged(answer: bytes, server_errors: frozenset[int]) -> tuple[str, str | None]:
-    """A word for the tally, and what is wrong with it."""
+    """A word for the statistics, and what is wrong with the answer."""
     if not answer:
         return "closed", None
     found = _STATUS.match(answer)
@@ -128,7 +128,7 @@ def judged(answer: bytes, server_errors: frozenset[int]) -> tuple[str, str | Non
 def fuzz(
     port: int, seeds: Sequence[Request], count: int, seed: int, *, allowed: frozenset[int] = frozenset()
 ) -> Report:
-    """Send `count` damaged requests from 32 clients. `allowed`: server errors that are no fault."""
+    """Send `count` damaged requests from 32 clients. `allowed`: server errors that are correct answers."""
     report = Report()
 
     def one(number: int) -> tuple[str, str | None, bytes]:
@@ -137,7 +137,7 @@ def fuzz(
         try:
             return *judged(send(port, data), allowed), data
         except TimeoutError:
-            return "hang", f"no end of the connection within {PATIENCE_SECONDS:g} s", data
+            return "hang", f"the connection was not closed within {PATIENCE_SECONDS:g} s", data
 
     with ThreadPoolExecutor(32) as clients:
         for word, wrong, data in clients.map(one, range(count)):

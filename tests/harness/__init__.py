@@ -1,1 +1,1 @@
-"""What the integration and chaos tests share: copies of the stack, and how to wait for something."""
+"""What the integration and chaos tests share: copies of the stack, and helpers that wait for a condition."""

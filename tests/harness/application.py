@@ -1,7 +1,7 @@
 """The application that a copy of the stack runs: any folder with a `lambda_function.py` and a `worker.py`.
 
-The stack's own compose.yaml has none. `bin/application FOLDER` builds the application's images where something of theirs
-has changed, and prints the compose file that puts them into the stack.
+The stack's own compose.yaml contains no application. `bin/application FOLDER` builds the application's images if
+something in them has changed, and prints the compose file that adds them to the stack.
 """
 
 import json
@@ -12,10 +12,10 @@ from pathlib import Path
 
 from harness.machine import ROOT, found_on_this_machine, image_prefix, project_prefix
 
-#: What runs where a test does not choose: the stack's own tests go through this application's doors.
+#: The application that runs if a test does not choose one: the stack's own tests use its routes and buckets.
 DEFAULT = "apps/documents"
-#: The artefact that the functions of a whole run are started from (LAMBDA_FROM=zip make itest). It leaves the environment,
-#: where it would override what a test chooses for one copy.
+#: The artefact from which the functions of a whole run are started (LAMBDA_FROM=zip make itest). It is removed from the
+#: environment, because it would override what a test chooses for one copy.
 LAMBDA_FROM = os.environ.pop("LAMBDA_FROM", "image")
 
 
@@ -25,7 +25,8 @@ class ApplicationError(RuntimeError):
 
 @cache
 def compose_file(folder: str, lambda_from: str) -> str:
-    """The compose file of the application in `folder` (from the repository's root, or absolute), its images built.
+    """Build the images of the application in `folder` (relative to the repository's root, or absolute); returns its
+    compose file.
 
     `lambda_from`: which artefact the function runs from (LAMBDA_FROM).
     """
@@ -45,7 +46,7 @@ def compose_file(folder: str, lambda_from: str) -> str:
 
 @cache
 def image_of(service: str, folder: str = DEFAULT) -> str:
-    """The image of the application in `folder` for a service, `lambda` or `worker`; it is built."""
+    """Build the application in `folder`; returns the image of a service, `lambda` or `worker`."""
     done = subprocess.run(
         [
             "docker",
@@ -68,7 +69,7 @@ def image_of(service: str, folder: str = DEFAULT) -> str:
 
 
 def _environment(lambda_from: str) -> dict[str, str]:
-    """The settings that name images, as this clone's own; for a program that is started."""
+    """This clone's settings that name images, for a program that is started."""
     own = {
         "COMPOSE_PROJECT_NAME": project_prefix(),
         "STACK_IMAGES": image_prefix(),
@@ -80,7 +81,7 @@ def _environment(lambda_from: str) -> dict[str, str]:
 def application_of(file: Path) -> str:
     """The application whose tests a file belongs to: the nearest folder above it that holds a `lambda_function.py`.
 
-    For tests that lie in no application, such as the stack's own, it is `DEFAULT`.
+    For tests outside any application, such as the stack's own, it is `DEFAULT`.
     """
     for folder in file.resolve().parents:
         if (folder / "lambda_function.py").is_file():

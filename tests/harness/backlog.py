@@ -33,7 +33,7 @@ class Server:
     metrics_url: str
 
     def counted(self, kind: str, status: int) -> int:
-        """How many requests of that kind (empty: of any) were answered with that status."""
+        """How many requests of that kind (empty: of any kind) were answered with that status."""
         with urllib.request.urlopen(f"{self.metrics_url}/metrics", timeout=60) as answer:
             said = answer.read().decode()
         pattern = r'^resonate_request_total\{kind="([^"]*)",status="(\d+)"\} (\d+)'
@@ -42,7 +42,7 @@ class Server:
 
 
 class Wave:
-    """Jobs that wait in a group of their own, until `begin`."""
+    """Jobs that wait in a group of their own until `begin`."""
 
     def __init__(self, server: Server, jobs: int) -> None:
         self._server = server
@@ -54,18 +54,18 @@ class Wave:
         docker(*_command(server, "fill", str(jobs), self._group))
 
     def begin(self, team: list[Worker]) -> None:
-        """Let the workers take the jobs."""
+        """Let the workers start on the jobs."""
         self._done_before = self._server.counted("task.fulfill", 200)
         self._refused_before = self._server.counted("", 409)
         for worker in team:
             _tell(worker, self._group)
 
     def done(self) -> int:
-        """How many of the jobs are over."""
+        """How many of the jobs have ended."""
         return self._server.counted("task.fulfill", 200) - self._done_before
 
     def end(self, team: list[Worker], seconds: float) -> float:
-        """Waits until all jobs are over; seconds from the first step to the last."""
+        """Waits until all jobs have ended; returns the seconds from the first step to the last."""
         every = 0.1 if self._jobs <= 100 else 1.0
         wait_for(lambda: self.done() >= self._jobs, f"{self._jobs} jobs to be done", seconds, every)
         self.refused = self._server.counted("", 409) - self._refused_before
@@ -81,7 +81,7 @@ class Wave:
 
 @contextmanager
 def working(server: Server, workers: int, name: str) -> Iterator[list[Worker]]:
-    """So many workers, in containers called `name` and a number. They wait until a wave begins."""
+    """Starts `count` workers, in containers called `name` and a number. They wait until a wave begins."""
     team = []
     with ExitStack() as life:
         for number in range(workers):
@@ -100,7 +100,7 @@ def working(server: Server, workers: int, name: str) -> Iterator[list[Worker]]:
 
 @contextmanager
 def loops(number: int, name: str) -> Iterator[None]:
-    """So many processes, each of which keeps a processor busy."""
+    """Starts `count` processes, each of which keeps a processor busy."""
     if not number:
         yield
         return
@@ -117,7 +117,7 @@ def loops(number: int, name: str) -> Iterator[None]:
 
 @contextmanager
 def paused(number: int, name: str) -> Iterator[None]:
-    """Pauses the `loops` of that number and name."""
+    """Pauses the `loops` with that count and name."""
     if number:
         docker("pause", name)
     yield

@@ -1,12 +1,12 @@
 """The server's time, moved by a test: `debug.tick` of a server in debug mode (`Stack(debug=True)`).
 
-What moves: everything that the server does because a time has come. Promises with a deadline until then time out, pauses
-end, leases end, tasks are offered again, schedules fire.
+What moves: everything that the server does when a time has come. Promises whose deadline is before the new time time
+out, pauses end, leases expire, tasks are offered again, schedules fire.
 
-What does not move: the containers' clocks, the server's included. A request happens at the machine's time, so the times on
-promises are the machine's. A promise that is created after a move has its deadline counted from the machine's now. The
-worker measures a try (the limit of a download, of a model's answer) by its own clock. A test can show with it that nothing
-on the server ends a job early, and that a job goes on when its time comes.
+What does not move: the containers' clocks, the server's included. The server handles requests at the machine's time, so
+the times on promises are the machine's. The deadline of a promise that is created after a move is counted from the
+machine's current time. The worker measures a try (the limit of a download, of a model's answer) by its own clock. A
+test can show with it that nothing on the server ends a job early, and that a job goes on when its time comes.
 
 Protocol: https://github.com/resonatehq/resonate, v0.9.8, `server.rs`, `op_debug_tick`.
 """
@@ -30,9 +30,9 @@ class ServerClock:
         self.passed = timedelta()
 
     def advance(self, by: timedelta) -> None:
-        """Let everything happen that is due between now and then. Each move begins at the machine's now.
+        """Let everything happen that is due between now and then. Each move starts from the machine's current time.
 
-        Waits first until no worker holds a lease, because a move would end leases as well.
+        First waits until no worker holds a lease, because a move would also let leases expire.
         """
         wait_for(lambda: not held(self._stack), "every worker to have given back what it held")
         then = int((time.time() + by.total_seconds()) * 1000)

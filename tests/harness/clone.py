@@ -1,4 +1,4 @@
-"""A fresh clone of this repository, and the Makefile's verbs as a newcomer runs them there."""
+"""A fresh clone of this repository, in which tests run the Makefile's targets as a new user would."""
 
 import os
 import secrets
@@ -15,13 +15,13 @@ from harness.engine import docker
 from harness.machine import ROOT, project_prefix
 from harness.stack import PORTS
 
-#: What the make around us was given is not for the one in the clone.
+#: Variables of the surrounding make must not reach the make in the clone.
 OUTER = {
     *("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "T", "D", "B", "S", "F", "APP"),
     *("RESONATE_SERVER", "STACK_IMAGES", "LAMBDA_FROM"),
 }
 
-#: The longest that a verb may take: images that are built for the first time, on a busy machine.
+#: The longest that a target may take: images are built for the first time, on a busy machine.
 LONGEST_SECONDS = 600
 
 
@@ -34,7 +34,7 @@ class Clone:
         self.settings = dict.fromkeys(PORTS, "0") | {"COMPOSE_PROJECT_NAME": self.project}
 
     def fill(self) -> None:
-        """Copy the work tree's files as they are now, without what git ignores."""
+        """Copy the files of the work tree as they are now, except those that git ignores."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT, capture_output=True, check=True, text=True,
@@ -50,7 +50,7 @@ class Clone:
         return self.run("make", *arguments, **settings)
 
     def run(self, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the clone; what it says on standard error is in `stdout` as well."""
+        """Run a command in the clone; its standard error is part of `stdout`."""
         return subprocess.run(
             command,
             cwd=self.folder,
@@ -64,7 +64,7 @@ class Clone:
         )
 
     def begin(self, *command: str, **settings: str) -> subprocess.Popen[bytes]:
-        """Start a command in a process group of its own, which is named by the process's id."""
+        """Start a command in a process group of its own, whose id is the process's id."""
         return subprocess.Popen(
             command,
             cwd=self.folder,
@@ -80,7 +80,9 @@ class Clone:
         return outer | self.settings | settings
 
     def address(self, service: str, port: int) -> str:
-        """Where a port of the running stack is on this machine. Raises LookupError where it does not run."""
+        """The port of this machine that a port of the running stack is published on. Raises LookupError if the service
+        does not run.
+        """
         found = docker(
             "ps", "--quiet", *self._label(), "--filter", f"label=com.docker.compose.service={service}"
         ).split()
@@ -124,7 +126,9 @@ class Clone:
         )
 
     def remove(self) -> None:
-        """Take its stack down with its volumes, and remove the images whose names begin with the project's."""
+        """Take the clone's stack down with its volumes, and remove the images whose names begin with the project's
+        name.
+        """
         self.make("reset")
         images = docker("images", "--format", "{{.Repository}}:{{.Tag}}", f"{self.project}*/*").split()
         if images:
@@ -133,7 +137,7 @@ class Clone:
 
 @contextmanager
 def cloned(folder: Path, project: str | None = None) -> Iterator[Clone]:
-    """A filled clone in a new folder; its stack is gone at the end. `project`: under the name of another clone."""
+    """A clone in a new folder; its stack is removed at the end. `project`: the project name of another clone to use."""
     clone = Clone(folder, project)
     clone.fill()
     try:

@@ -1,4 +1,4 @@
-"""Damage to what a container keeps on its volume, and what its health check says of it."""
+"""Damages a container's files on its volume, and tells whether its health check notices."""
 
 from harness.engine import docker, inspect
 
@@ -11,8 +11,8 @@ path.write_bytes(data)
 """
 
 
-#: In a SQLite log, the page of its first frame: behind the heads of both (32 and 24 bytes). What lies further behind
-#: may be left of an older log.
+#: An offset in the first page of a SQLite log, behind the headers of the log and of its first frame (32 and 24 bytes).
+#: Data further behind may be left over from an older log.
 FIRST_PAGE = 200
 
 

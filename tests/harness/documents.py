@@ -1,7 +1,8 @@
 """A client of apps/documents, for the documents' own tests and for the stack's.
 
-The stack's tests of faults, chaos, doors, packages and figures need an application with several steps, files in S3 and
-jobs that wait for people. They know it as its users do: by its routes, its buckets and its worker's log.
+The stack's tests of faults, chaos, access and packages, and the benchmarks, need an application with several steps,
+files in S3 and jobs that wait for people. They use it as its users do: through its routes, its buckets and its worker's
+log.
 """
 
 import json
@@ -35,7 +36,7 @@ def submit(stack: Stack, body: dict[str, Any]) -> httpx.Response:
 
 
 def accepted(stack: Stack, **fields: Any) -> str:
-    """Submit a job that must be accepted; its id."""
+    """Submit a job that must be accepted; returns its id."""
     body = job(**fields)
     answer = submit(stack, body)
     assert answer.status_code == 202, answer.text
@@ -51,7 +52,7 @@ def status(stack: Stack, job_id: str) -> dict[str, Any]:
 
 
 def wait_until(stack: Stack, job_id: str, *wanted: str, seconds: float = 40) -> dict[str, Any]:
-    """Wait until the job's status is one of `wanted`; a job that is over otherwise fails at once."""
+    """Wait until the job's status is one of `wanted`; if the job ends in any other way, the test fails at once."""
 
     def probe() -> dict[str, Any] | None:
         seen = status(stack, job_id)

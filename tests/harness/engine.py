@@ -1,15 +1,15 @@
-"""Docker's command line, and what the tests do to a container's networks."""
+"""Docker's command line, and helpers that disconnect and reconnect a container's networks."""
 
 import json
 import subprocess
 from typing import Any
 
-#: What a container's networks look like to `docker inspect`.
+#: A container's networks, as `docker inspect` shows them.
 Networks = dict[str, dict[str, Any]]
 
 
 def docker(*arguments: str) -> str:
-    """Run `docker ARGUMENT…`; its standard output. Raises RuntimeError with what it says on standard error."""
+    """Run `docker ARGUMENT…`; returns its standard output. Raises RuntimeError with its standard error."""
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"docker {' '.join(arguments)}: {done.stderr.strip()}")

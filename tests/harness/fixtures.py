@@ -1,6 +1,6 @@
 """pytest's side of the harness: copies of the stack for a test, a module or a session, and their logs when a test fails.
 
-The conftest.py of a folder of integration tests takes all of it by one line, an application's as well as ours:
+The conftest.py of a folder of integration tests imports everything with one line, in an application as in the stack:
 
     from harness.fixtures import *  # noqa: F403
 """
@@ -27,17 +27,17 @@ __all__ = [
 MakeStack = Callable[..., Stack]
 MakeClone = Callable[[], Clone]
 
-# Settings of the person's shell are for their own stack, not for the tests' copies.
+# Settings in the user's shell are for the user's own stack, not for the tests' copies.
 for _name in (*PORTS, "COMPOSE_PROJECT_NAME", "LAMBDA_CONCURRENCY", "WORKER_REPLICAS", "ANALYZER_MODEL", "APP",
               "RESONATE_STORE", "COMPOSE_PROFILES", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "PUSH_TO"):  # fmt: skip
     os.environ.pop(_name, None)
-# The Makefile's verbs that a test runs here work with the images that the copies run.
+# Makefile targets that a test runs here use the same images as the copies.
 os.environ["STACK_IMAGES"] = image_prefix()
 
-#: For what only the official server can do. PostgreSQL is one of these.
+#: For tests that need the official server, for example on PostgreSQL.
 needs_official_server = pytest.mark.skipif(
     not official_server(),
-    reason="the official Resonate server is not at hand here: RESONATE_SERVER=official RESONATE_IMAGE=… make itest",
+    reason="the official Resonate server is not here; run RESONATE_SERVER=official RESONATE_IMAGE=… make itest",
 )
 
 _running: list[Stack] = []
@@ -59,13 +59,13 @@ def application(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def session_stacks() -> Iterator[Callable[[str], Stack]]:
-    """The copy for an application that the whole session shares; it starts when it is first asked for."""
+    """For each application, the copy that the whole session shares; it starts when it is first used."""
     with ExitStack() as life:
         started: dict[str, Stack] = {}
 
         def copy(app: str) -> Stack:
             if app not in started:
-                # A machine that runs tests is busy: requests may wait longer for an environment than a client would.
+                # A machine that runs tests is busy, so requests may wait longer for an environment than usual.
                 started[app] = begin(life, app=app, env={"LAMBDA_BURST_SECONDS": "20"})
             return started[app]
 
@@ -74,13 +74,13 @@ def session_stacks() -> Iterator[Callable[[str], Stack]]:
 
 @pytest.fixture(scope="module")
 def stack(session_stacks: Callable[[str], Stack], application: str) -> Stack:
-    """The copy of the stack that tests share. A test that breaks a service mends it before it ends."""
+    """The copy of the stack that tests share. A test that breaks a service repairs it before it ends."""
     return session_stacks(application)
 
 
 @pytest.fixture
 def make_stack(application: str) -> Iterator[MakeStack]:
-    """Starts a further copy, gone after the test: make_stack(env={…}, files=[…], services=[…], app=…)."""
+    """Starts another copy, which is removed after the test: make_stack(env={…}, files=[…], services=[…], app=…)."""
     with ExitStack() as life:
         yield lambda **options: begin(life, **{"app": application, **options})
 
@@ -94,7 +94,7 @@ def make_module_stack(application: str) -> Iterator[MakeStack]:
 
 @pytest.fixture
 def make_clone(tmp_path: Path) -> Iterator[MakeClone]:
-    """Makes a clone of the repository with a project name of its own; its stack is gone after the test."""
+    """Makes a clone of the repository with a project name of its own; its stack is removed after the test."""
     numbers = count(1)
     with ExitStack() as life:
         yield lambda: life.enter_context(cloned(tmp_path / f"clone-{next(numbers)}"))
@@ -102,7 +102,7 @@ def make_clone(tmp_path: Path) -> Iterator[MakeClone]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Adds what the services said while a test ran to its report, when it failed."""
+    """If a test fails, adds what the services logged during the test to its report."""
     report = yield
     if report.failed and call.when in ("setup", "call"):
         since = time.time() - call.duration - 1

@@ -1,4 +1,4 @@
-"""What `make itest` has prepared on this machine: images, secrets, and what `make up` found out about it."""
+"""What `make itest` has prepared on this machine: images, secrets, and what `make up` detected about it."""
 
 import configparser
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _OWN_SETTINGS = ROOT / ".env"
-#: What `make up` found for the person's own stack: not for the tests' copies.
+#: What `make up` detected for the user's own stack; not used for the tests' copies.
 _NOT_FOR_COPIES = {"AUTH", "RESONATE_AUTH__PUBLICKEY", "APPLICATION", "COMPOSE_FILE"}
 
 
@@ -15,9 +15,9 @@ class NotPreparedError(RuntimeError):
 
 
 def found_on_this_machine() -> dict[str, str]:
-    """What `make up` or `make itest` found out and wrote into .env; empty where neither has run.
+    """What `make up` or `make itest` detected and wrote into .env; empty if neither has run.
 
-    A person's own settings in .env are not for the tests, except the name of the images.
+    The user's own settings in .env are not used for the tests, except the name of the images.
     """
     if not _OWN_SETTINGS.is_file():
         return {}
@@ -32,11 +32,11 @@ def found_on_this_machine() -> dict[str, str]:
 
 
 def prepared_machine() -> dict[str, str]:
-    """The same, for a test that needs it. Raises :class:`NotPreparedError`."""
+    """The same, for a test that requires it. Raises :class:`NotPreparedError`."""
     found = found_on_this_machine()
     if "PYTHON_IMAGE" not in found:
         raise NotPreparedError(
-            f"This clone is not prepared for integration tests: {_OWN_SETTINGS} does not say what is on this machine. "
+            f"This clone is not prepared for integration tests: {_OWN_SETTINGS} lacks what `make itest` detects. "
             "Run them with `make itest` (T=… for some); after its first run, pytest works by itself as well."
         )
     return found
@@ -74,5 +74,5 @@ def access_key(owner: str) -> tuple[str, str]:
 
 
 def project_prefix() -> str:
-    """What the names of all copies of this clone's stack begin with; bin/itest-sweep removes them by it."""
+    """The prefix of the names of all copies of this clone's stack; bin/itest-sweep removes copies by this prefix."""
     return os.environ.get("ITEST_PROJECT", "durable-lambda")

@@ -1,4 +1,4 @@
-"""What is in a package that `make package` made, and what lies in a container where it was unpacked."""
+"""The contents of a package that `make package` made, and of the container in which it was unpacked."""
 
 import hashlib
 import zipfile

@@ -11,7 +11,7 @@ from typing import Any
 from harness.machine import ROOT
 
 PAGE = ROOT / "docs" / "chaos.md"
-#: What full runs keep between them: a matrix may be run in parts.
+#: Results that are kept between full runs, because a matrix may be run in parts.
 STATE = ROOT / ".state" / "chaos"
 #: make itest runs a sample. make chaos, make soak and make fuzz run everything and write the results down.
 SHORT = os.environ.get("CHAOS", "short") != "whole"
@@ -29,7 +29,7 @@ def circumstances(command: str, seed: int) -> str:
 
 
 def write(section: str, text: str) -> None:
-    """Replace a section of the page, which is found by its marks."""
+    """Replace the section of the page between its marks."""
     begin, end = f"<!-- {section} -->", f"<!-- end of {section} -->"
     page = PAGE.read_text(encoding="utf-8")
     pattern = re.compile(f"{re.escape(begin)}\n.*?{re.escape(end)}", re.DOTALL)
@@ -39,7 +39,7 @@ def write(section: str, text: str) -> None:
 
 
 def keep(table: str, name: str, row: Any) -> dict[str, Any]:
-    """Add a row to those of earlier runs, or replace the one of this name; returns all rows."""
+    """Add a row to those of earlier runs, or replace the row of that name; returns all rows."""
     STATE.mkdir(parents=True, exist_ok=True)
     file = STATE / f"{table}.json"
     rows: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}

@@ -1,4 +1,4 @@
-"""A copy of the stack for tests: own compose project, own free ports, own volumes."""
+"""A copy of the stack for tests, with its own compose project, free ports and volumes."""
 
 import json
 import secrets
@@ -27,12 +27,12 @@ PORTS = {
     "RESONATE_METRICS_PORT": ("server", 9090),
     "S3_PORT": ("localstack", 4566),
 }
-#: Services a user's jobs run through, in the order a request meets them.
+#: The services that a job passes through, in the order of a request.
 SERVICES = ("gateway", "lambda", "server", "worker", "localstack")
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on now; not 0, for which Docker takes another port at every restart."""
+    """Free ports; not 0, because Docker would choose another port at every restart."""
     holders = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [holder.getsockname()[1] for holder in holders]
     for holder in holders:
@@ -84,7 +84,7 @@ class Stack:
         self.project = f"{project_prefix}-itest-{secrets.token_hex(4)}"
         ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.settings = {name: str(port) for name, port in ports.items()}
-        # As often as can be: tests wait for a service to be healthy again.
+        # As often as possible, because tests wait for a service to be healthy again.
         self.settings |= {
             "LAMBDA_FROM": application.LAMBDA_FROM,
             "HEALTH_CHECKS": "always",
@@ -100,7 +100,7 @@ class Stack:
         own = Path(self._folder.name) / "settings.env"
         self.set()
         self._compose = Compose(self.project, [*own_files, *files], [str(own)], services)
-        #: Containers that are cut off, and the networks they were on.
+        #: Disconnected containers, with the networks they were on.
         self._cut: dict[str, Networks] = {}
         self.api_url = f"http://127.0.0.1:{self.settings['API_PORT']}"
         self.lambda_url = f"http://127.0.0.1:{self.settings['LAMBDA_PORT']}"
@@ -126,7 +126,7 @@ class Stack:
         self.remove()
 
     def remove(self) -> None:
-        """Take it down with its volumes, whatever state it is in. Calling it twice does no harm."""
+        """Take it down with its volumes, in whatever state it is. Calling this twice does no harm."""
         if not Path(self._folder.name).exists():
             return
         # A paused container can neither be stopped nor removed.
@@ -135,14 +135,14 @@ class Stack:
         self._folder.cleanup()
 
     def set(self, **settings: str) -> None:
-        """Change settings; what is started from now on has them."""
+        """Change settings; services that are started from now on use them."""
         self.settings |= settings
         own = Path(self._folder.name) / "settings.env"
         settings = self._machine | self.settings
         own.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
     def add_file(self, file: str) -> None:
-        """Lay one more compose file over the others; what is started from now on goes by it."""
+        """Merge one more compose file over the others; services that are started from now on use it."""
         files = self._compose.compose_file_name
         assert isinstance(files, list)
         self._compose.compose_file_name = [*files, file]
@@ -184,7 +184,7 @@ class Stack:
         self.compose("up", "--detach", "--wait", "--no-recreate", "--no-deps", *services)
 
     def healthy(self, service: str) -> bool:
-        """Whether every container of a service is; one that was paused is not, for a probe or two."""
+        """Whether every container of a service is healthy; after a pause, a container is unhealthy for a probe or two."""
         return all(
             inspect(container)["State"].get("Health", {}).get("Status") == "healthy"
             for container in self.containers(service)
@@ -213,18 +213,18 @@ class Stack:
             subprocess.run(["docker", "unpause", container], capture_output=True, check=False)
 
     def disconnect(self, service: str) -> None:
-        """Cut a service off every network it is in."""
+        """Disconnect a service from all of its networks."""
         for container in self.containers(service):
             if networks := cut_off(container):
                 self._cut[container] = networks
 
     def connect(self, service: str) -> None:
-        """Put a service back where `disconnect` took it from."""
+        """Connect a service to its networks again after `disconnect`."""
         for container in self.containers(service):
             join(container, self._cut.pop(container, {}))
 
     def logs(self, service: str, tail: int | str = "all", since: float | None = None) -> str:
-        """What a service's containers said, each line as it was; `since` is a Unix time."""
+        """The log of a service's containers, line by line as written; `since` is a Unix time."""
         options = ["--tail", str(tail)] + ([] if since is None else ["--since", f"{since:.0f}"])
         said = []
         for container in self.containers(service):
@@ -236,7 +236,7 @@ class Stack:
         return "".join(said)
 
     def report(self, tail: int = 60, since: float | None = None) -> str:
-        """What a person needs to see why something failed: states, and each service's last words."""
+        """What is needed to see why something failed: the states, and each service's last log lines."""
         parts = [self.compose("ps", "--all", check=False)]
         for service in SERVICES:
             parts.append(f"--- {service}\n{self.logs(service, tail, since)}")
@@ -246,7 +246,7 @@ class Stack:
 
     @property
     def access_key(self) -> tuple[str, str]:
-        """An access key that S3 and the Lambda API let in: id and secret."""
+        """An access key that S3 and the Lambda API accept: id and secret."""
         return access_key("operator") if self.settings.get("AUTH") == "on" else ("test", "test")
 
     @cached_property
@@ -280,8 +280,8 @@ class Stack:
 
 
 def client(name: str, url: str, key_id: str, key: str, region: str = "us-east-1") -> Any:
-    """boto3's client of the service `name` at `url`. It tries once: what one call did must be known."""
-    # boto3's factory is typed by overloads a name each; a name that varies has none.
+    """boto3's client of the service `name` at `url`. It does not retry, so that a test knows what one call did."""
+    # boto3's factory is typed by one overload per service name, so there is none for a variable name.
     factory: Any = boto3.client
     return factory(
         name,

@@ -1,4 +1,4 @@
-"""Waiting for a condition, never for a time."""
+"""Waits for a condition, never for a fixed time."""
 
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def wait_for(probe: Callable[[], T], what: str, seconds: float = 30.0, every: fl
         except (AssertionError, OSError, LookupError, ConnectionError) as error:
             last = repr(error)
         except Exception as error:
-            # httpx and botocore have families of their own for a door that does not answer.
+            # httpx and botocore have their own exception classes for a server that does not answer.
             if type(error).__module__.split(".")[0] not in {"httpx", "botocore", "httpcore"}:
                 raise
             last = repr(error)

@@ -1,6 +1,7 @@
-"""The client of a world that misbehaves on order, beside a stack whose worker dies or stands still on order.
+"""The client of `world`, a container whose servers misbehave when a test asks for it, beside a stack whose worker dies
+or stops when a test asks for it.
 
-The world is a container: outside_world/compose.yaml adds it, misbehaving_servers.py is what it runs.
+outside_world/compose.yaml adds the container, and misbehaving_servers.py runs in it.
 """
 
 import json
@@ -11,15 +12,15 @@ import httpx
 
 from harness.stack import Stack
 
-#: Compose files laid over compose.yaml: the world, and a worker that may go there and reads CRASH_FOLDER.
+#: Compose files merged over compose.yaml: they add the world, and a worker that may reach it and reads CRASH_FOLDER.
 FILES = ["tests/harness/outside_world/compose.yaml"]
 
 
 class World:
     """The outside: webhooks' receivers, documents, a model's endpoint."""
 
-    #: Where the worker finds it; by https, with a certificate that it trusts, and with one that it does not
-    #: (both only where TLS_FOLDER is set).
+    #: The addresses for the worker: http, https with a certificate that it trusts, and https with one that it does not
+    #: trust (both https addresses work only if TLS_FOLDER is set).
     inside = "http://world:8099"
     secure = "https://world:8443"
     strange = "https://world:8444"
@@ -30,7 +31,7 @@ class World:
         )
 
     def plan(self, name: str, *meets: str) -> str:
-        """What the next calls of `name` meet; returns the name."""
+        """Set what happens to the next calls of `name`; returns the name."""
         self._http.put(f"/plan/{name}", content=json.dumps(meets)).raise_for_status()
         return name
 
@@ -39,7 +40,7 @@ class World:
         return found
 
     def hook(self, name: str, *meets: str) -> str:
-        """A receiver of webhooks; its URL for the worker."""
+        """A webhook receiver; returns its URL for the worker."""
         return f"{self.inside}/hook/{self.plan(name, *meets)}"
 
     def document(self, name: str, content: bytes, media_type: str = "text/plain") -> str:
@@ -50,7 +51,7 @@ class World:
 
 
 def open_folder(folder: Path) -> Path:
-    """The folder, such that the worker's user may write to it: for CRASH_FOLDER."""
+    """Make the folder writable for the worker's user; used for CRASH_FOLDER."""
     for part in (folder, folder.parent, folder.parent.parent):
         part.chmod(0o777)
     return folder

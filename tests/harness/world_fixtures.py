@@ -1,6 +1,6 @@
-"""pytest's fixtures for tests beside a world that misbehaves on order (harness/world.py).
+"""pytest fixtures for tests with servers that misbehave when a test asks for it (harness/world.py).
 
-A conftest.py takes all of them: `from harness.world_fixtures import *  # noqa: F403`. A module chooses by overriding
+A conftest.py takes all of them: `from harness.world_fixtures import *  # noqa: F403`. A module changes them by overriding
 `settings` and `debug`.
 """
 
@@ -52,7 +52,7 @@ def stack(
     make_module_stack: MakeStack, settings: dict[str, str], crashes: Path, tls: Path, debug: bool
 ) -> Stack:
     """The module's copy of the stack, beside the world."""
-    # A machine that runs tests is busy: requests may wait longer for an environment than a client would.
+    # A machine that runs tests is busy, so requests may wait longer for an environment than usual.
     env = {"CRASH_FOLDER": str(crashes), "TLS_FOLDER": str(tls), "LAMBDA_BURST_SECONDS": "20", **settings}
     return make_module_stack(env=env, files=FILES, debug=debug)
 

@@ -1,4 +1,4 @@
-"""Pages that promise a test name one that is there."""
+"""Tests that pages name exist."""
 
 import re
 from collections.abc import Iterator

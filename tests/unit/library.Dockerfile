@@ -1,4 +1,4 @@
-# Where the tests of durable_lambda/ run: the workers' runtime with everything that the library can need.
+# Where the tests of durable_lambda/ run: the workers' runtime with all of the library's optional dependencies.
 ARG STACK_IMAGES=durable-lambda
 FROM ${STACK_IMAGES}/tools AS tools
 FROM ${STACK_IMAGES}/worker

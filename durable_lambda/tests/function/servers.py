@@ -1,4 +1,4 @@
-"""A Resonate server in a process of its own: the stack's embedded server where it is at hand, else a stand-in."""
+"""A Resonate server in a process of its own: the stack's embedded server if it is installed, otherwise a stand-in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EMBEDDED_NEEDS = ("httptools", "uvloop", "msgspec", "ada_url", "aiohttp")
 
 
 class Server:
-    """A server at an address of its own, which can be stopped, started and frozen."""
+    """A server at its own address. A test can stop, start and freeze it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -45,7 +45,7 @@ class Server:
         )
         until = time.monotonic() + 30
         while time.monotonic() < until:
-            assert self._process.poll() is None, "the server ended at its start"
+            assert self._process.poll() is None, "the server ended while it was starting"
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
@@ -60,6 +60,6 @@ class Server:
             self._process = None
 
     def signal(self, number: int) -> None:
-        """SIGSTOP: it takes connections and answers nothing. SIGCONT: it goes on."""
+        """Freeze (SIGSTOP): the server accepts connections and answers nothing. Thaw (SIGCONT): it continues."""
         assert self._process is not None
         self._process.send_signal(number)

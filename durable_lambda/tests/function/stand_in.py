@@ -1,6 +1,7 @@
-"""`python stand_in.py PORT`: the SDK's in-process server behind HTTP, where the stack's own server is not at hand.
+"""`python stand_in.py PORT`: the SDK's in-process server behind HTTP, for when the stack's own server is not installed.
 
-It is not faithful in everything (docs of the SDK: for tests), but promises are created, read and settled as on the wire.
+The SDK made it for tests, and it does not behave like a real server in every detail, but promises are created, read and
+settled as by one.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The routes of an application: answers, refusals, and everything else that can go wrong."""
+"""An application's routes: answers, refusals, and everything that can go wrong."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Bodies and ids: what is taken, and what is said of the rest."""
+"""Request bodies and ids: which are accepted, and the errors for the others."""
 
 import base64
 from typing import Annotated, Any, Literal

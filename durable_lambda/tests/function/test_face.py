@@ -1,4 +1,4 @@
-"""The face with the older SDK's words, against a server."""
+"""`durable_lambda.Resonate`, which has the methods of the older SDK, against a server."""
 
 import asyncio
 import signal
@@ -31,14 +31,14 @@ def resonate(server: Server) -> Iterator[Resonate]:
 
 @pytest.fixture
 def line(server: Server) -> Iterator[Promises]:
-    """Another client, which looks at promises and settles them."""
+    """A second client, which reads and settles promises."""
     made = Promises(server.url)
     yield made
     made.close()
 
 
 def said(record: PromiseRecord) -> dict[str, Any]:
-    """What a promise carries for its workflow."""
+    """The workflow's function and arguments, as the promise holds them."""
     found: dict[str, Any] = record.param.data or {}
     return found
 
@@ -53,7 +53,7 @@ def test_the_seed_s_way_from_a_job_to_its_result(resonate: Resonate, line: Promi
     handle = resonate.options(target="poll://any@readers", timeout=60).begin_rpc(
         "doc/a", "process_document", JOB
     )
-    # It exists now, not soon.
+    # It exists already, not at some later time.
     record = look(line, "doc/a")
     assert record.param.data == {"func": "process_document", "args": [JOB], "kwargs": {}, "version": 1}
     assert record.tags["resonate:target"] == "poll://any@readers"
@@ -147,7 +147,7 @@ def test_it_works_where_an_event_loop_runs_and_from_several_threads(resonate: Re
 
 @pytest.mark.parametrize("frozen", [True, False], ids=["answers nothing", "is not there"])
 def test_a_server_that_is_away_is_told_in_time(resonate: Resonate, server: Server, frozen: bool) -> None:
-    """Before a function with AWS's default time-out, 3 s, is ended."""
+    """The answer comes before AWS's default time-out of 3 s ends the function."""
     resonate.begin_rpc("doc/a", "f")
     if frozen:
         server.signal(signal.SIGSTOP)

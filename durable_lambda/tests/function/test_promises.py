@@ -1,4 +1,4 @@
-"""The line to the server: its address and token, its time limits, and what it says of a server that fails."""
+"""The connection to the server: its address and token, its time limits, and the errors for a server that fails."""
 
 import http.server
 import json
@@ -127,7 +127,7 @@ def test_nobody_there_is_away_within_three_seconds() -> None:
 
 
 def test_a_connection_that_died_is_opened_again_at_once(server: Server, promises: Promises) -> None:
-    """As after a freeze: the server has closed the connection, and the process did not see it."""
+    """As after a freeze: the server has closed the connection, and the process has not noticed."""
     promises.call(lambda: promises.get("letter/a"), 30)
     server.stop()
     server.start()
@@ -142,7 +142,7 @@ SECRET = "Could not decode to UTF-8 column 'value' with text 'a stored checkpoin
 
 @pytest.fixture
 def failing() -> Iterator[Failing]:
-    """Makes a server that answers everything with one status, and keeps the headers that it was sent."""
+    """Makes a server that answers every request with the same status and records the headers of the requests."""
     made: list[http.server.ThreadingHTTPServer] = []
 
     def start(code: int) -> http.server.ThreadingHTTPServer:
@@ -177,7 +177,7 @@ def failing() -> Iterator[Failing]:
 
 @pytest.mark.parametrize(("code", "words"), [(500, "cannot do this"), (401, "token"), (403, "token")])
 def test_a_server_that_fails_is_not_quoted(failing: Failing, code: int, words: str) -> None:
-    """Its own words may hold what is stored."""
+    """The server's message may contain stored data."""
     promises = Promises(f"http://127.0.0.1:{failing(code).server_address[1]}")
     with pytest.raises(ServerFailsError, match=words) as caught:
         promises.call(lambda: promises.get("letter/a"), 30)

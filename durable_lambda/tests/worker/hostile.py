@@ -1,4 +1,5 @@
-"""Hostile code, to be run as the process that reads a document: it tries every door and says which are open.
+"""Hostile code that takes the place of the process that reads a document: it tries every way out and reports which ones
+are open.
 
 Usage: python -m hostile TARGETS     TARGETS: JSON, see `main`; writes `{door: "open" or the error}` as JSON to stdout
 
@@ -25,7 +26,7 @@ from typing import Any
 
 libc = ctypes.CDLL(None, use_errno=True)
 X86 = platform.machine() == "x86_64"
-#: Calls that a parser never needs and that have led out of processes before: (x86_64, aarch64).
+#: System calls that a parser never needs and that exploits have used to escape from a process: (x86_64, aarch64).
 CALLS = {
     "pidfd_open": (434, 434), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "bpf": (321, 280),
     "perf_event_open": (298, 241), "userfaultfd": (323, 282), "keyctl": (250, 219), "add_key": (248, 217),
@@ -44,18 +45,18 @@ def called(number: int, *arguments: int) -> None:
 
 
 def tried(door: Callable[[], Any]) -> str:
-    """`open`, or the error. What an open door did with nonsense arguments counts as open: the kernel looked at them."""
+    """Returns `open` or the error. A call counts as open if the kernel examined its nonsense arguments."""
     try:
         door()
     except OSError as error:
         return errno.errorcode.get(error.errno or 0, str(error))
-    except RuntimeError as error:  # how Python tells that a thread cannot be had
+    except RuntimeError as error:  # Python's error when a thread cannot be started
         return str(error)
     return "open"
 
 
 def read(path: str) -> Callable[[], Any]:
-    return lambda: Path(path).open("rb").close()  # which is where rights are looked at
+    return lambda: Path(path).open("rb").close()  # the kernel checks permissions here
 
 
 def connect(family: int, kind: int, address: Any) -> Callable[[], Any]:
@@ -80,7 +81,7 @@ def fork() -> None:
 def seize(pid: int) -> Callable[[], Any]:
     def door() -> None:
         libc.ptrace.argtypes = [ctypes.c_long] * 4
-        if libc.ptrace(0x4206, pid, 0, 0) != 0:  # PTRACE_SEIZE; it ends with this process
+        if libc.ptrace(0x4206, pid, 0, 0) != 0:  # PTRACE_SEIZE; it is undone when this process ends
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
 
@@ -88,7 +89,7 @@ def seize(pid: int) -> Callable[[], Any]:
 
 
 def descriptors() -> list[int]:
-    """The open ones beyond stdin, stdout and stderr."""
+    """The open file descriptors other than stdin, stdout and stderr."""
     found = []
     for number in range(3, 64):
         with contextlib.suppress(OSError):
@@ -98,7 +99,9 @@ def descriptors() -> list[int]:
 
 
 def main(targets: dict[str, Any]) -> dict[str, Any]:
-    """TARGETS: `files` to read, `pids` to get at, `tcp` and `udp` addresses, the `answer` that may be written."""
+    """TARGETS: `files` to read, `pids` to attack, `tcp` and `udp` addresses to reach, and the `answer` file that may be
+    written.
+    """
     doors: dict[str, Callable[[], Any]] = {}
     for path in targets["files"]:
         doors[f"read {path}"] = read(path)
@@ -144,7 +147,7 @@ def main(targets: dict[str, Any]) -> dict[str, Any]:
         arguments = (-1, 0, 0, 0, 0, 0)
         doors[f"call {name}"] = partial(called, numbers[0 if X86 else 1], *arguments)
     found: dict[str, Any] = {name: tried(door) for name, door in doors.items()}
-    # Last: these end the answer's file where they are open.
+    # These come last: if they are open, they destroy the answer's file.
     found["rename"] = tried(lambda: answer.rename(answer.with_name("renamed")))
     found["unlink"] = tried(answer.with_name("renamed").unlink)
     found["answer"] = tried(lambda: answer.write_text("written"))

@@ -1,4 +1,4 @@
-"""Suspects run in processes of their own, few at once, each once."""
+"""Suspects run in processes of their own, only a few at a time, and each offer runs once."""
 
 import asyncio
 import sys
@@ -10,7 +10,7 @@ import pytest
 from durable_lambda.worker.alone import MOST, Alone, described, own_command
 from durable_lambda.worker.offers import Offer
 
-#: Says that it began, then does what the task's name says.
+#: Records that it began, then does what the task's name says.
 SCRIPT = """
 import os, pathlib, signal, sys, time
 task, version, how = sys.argv[1:]
@@ -24,14 +24,14 @@ while task.startswith("waits") and not (folder / "go").exists():
 
 
 class Suspects:
-    """What runs them, and a file `<task>.<version>` for each process that began, with what it was told."""
+    """Runs suspects. Each process that begins writes a file `<task>.<version>` with the arguments it was given."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.alone = Alone(self._still_offered, (sys.executable, "-c", SCRIPT))
 
     async def _still_offered(self, offer: Offer) -> bool:
-        """Tasks called `taken…` are another worker's by now."""
+        """Tasks called `taken…` now belong to another worker."""
         return not offer.task_id.startswith("taken")
 
     def offer(self, *names: str, version: int = 2) -> None:
@@ -78,7 +78,7 @@ async def test_the_next_process_is_told_how_the_last_one_ended(suspects: Suspect
 
 
 async def test_a_process_whose_task_is_offered_again_is_killed_and_makes_room(suspects: Suspects) -> None:
-    """It hangs: its lease is not renewed any more."""
+    """The process hangs, so its lease is no longer renewed."""
     suspects.offer("waits")
     await suspects.until_begun("waits.2")
     suspects.offer("waits", version=3)

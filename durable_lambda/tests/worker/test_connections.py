@@ -10,7 +10,9 @@ from durable_lambda.worker.connections import Client, Inbox, Requests
 
 
 def test_what_is_overridden_is_what_the_sdk_calls() -> None:
-    """The SDK's own loops call the private methods that are overridden; were they renamed, ours would be dead code."""
+    """The SDK's own loops call the private methods that we override; if the SDK renamed them, ours would never be
+    called.
+    """
     assert "self._ensure_session()" in inspect.getsource(HttpConnection.send)
     loop = inspect.getsource(SSEConnection._sse_loop)
     assert "self._ensure_session()" in loop
@@ -22,6 +24,6 @@ def test_what_is_overridden_is_what_the_sdk_calls() -> None:
                 assert list(inspect.signature(getattr(ours, name)).parameters) == list(
                     inspect.signature(getattr(theirs, name)).parameters
                 )
-    # The rest of what the library calls or replaces of the SDK's private parts.
+    # The other private parts of the SDK that the library calls or replaces.
     for owner, name in ((Resonate, "_spawn"), (Resonate, "_bounded_execute"), (Sender, "_send_envelope")):
         assert callable(getattr(owner, name, None)), f"{owner.__name__}.{name}"

@@ -1,4 +1,4 @@
-"""A step is tried again, given up, refused: what comes of its tries."""
+"""How a step's tries end: it is tried again, given up or refused."""
 
 import re
 from collections.abc import Mapping
@@ -37,13 +37,13 @@ class Own(Settings):
 
 
 class OwnTools(Tools):
-    """An application's, with other words for two of the library's faults."""
+    """An application's tools, with other codes for two of the library's faults."""
 
     codes: ClassVar[Mapping[str, str]] = {"not_found": "no_document", "unreachable": "source_away"}
 
 
 class Flaky:
-    """A step that fails as it is told, and counts."""
+    """A step that fails as a test tells it to, and counts its calls."""
 
     def __init__(self, *failures: Exception) -> None:
         self.failures = list(failures)
@@ -141,7 +141,9 @@ async def test_a_step_whose_promise_is_rejected_is_named(monkeypatch: pytest.Mon
 
 
 def test_the_library_s_codes_are_all_in_its_table() -> None:
-    """An application documents them, or has words of its own for them: it must not meet one that it cannot know."""
+    """An application documents each code or replaces it with its own, so it must not meet a code that is not in the
+    table.
+    """
     home = Path(durable.__file__).parent
     raised = {
         code

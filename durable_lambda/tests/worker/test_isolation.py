@@ -1,4 +1,4 @@
-"""A limited process: what hostile code in it can reach, and what it costs."""
+"""A limited process: what hostile code in it can reach, and what harm it can do."""
 
 import asyncio
 import json
@@ -14,14 +14,14 @@ import pytest
 from durable_lambda.worker import Permanent, Transient, confinement, isolation, run_limited
 from durable_lambda.worker.confinement import landlock, seccomp
 
-#: Where hostile.py is.
+#: The folder of hostile.py.
 HERE = Path(__file__).parent
-#: A refusal, by the filter or by Landlock; and by the filter for numbers it does not know.
+#: The error of a refusal by the filter or by Landlock, and of the filter for system calls it does not know.
 SHUT = {"EPERM", "EACCES", "can't start new thread"}
 
 
 def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> str:
-    """A module of that code, where the limited process finds it."""
+    """Write a module with that code where the limited process finds it."""
     (tmp_path / "code").mkdir(exist_ok=True)
     (tmp_path / "code" / "evil.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path / "code")
@@ -29,7 +29,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> str:
 
 
 async def plain(*command: str) -> dict[str, Any]:
-    """The JSON of a command that nothing closes in."""
+    """The JSON output of a command that runs without any confinement."""
     child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     out, _ = await child.communicate()
     found: dict[str, Any] = json.loads(out)
@@ -38,7 +38,9 @@ async def plain(*command: str) -> dict[str, Any]:
 
 async def test_every_door_is_shut_to_hostile_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(HERE)
-    monkeypatch.syspath_prepend("/")  # as of a script that lies there: the process may not open all below it
+    monkeypatch.syspath_prepend(
+        "/"
+    )  # as if a script lay there: the process must not be able to open everything below it
     own, other, answer = tmp_path / "own", tmp_path / "other", tmp_path / "answer"
     own.write_text("the document")
     other.write_text("another job's document")
@@ -58,7 +60,7 @@ async def test_every_door_is_shut_to_hostile_code(tmp_path: Path, monkeypatch: p
     assert found.pop("call unknown") == "ENOSYS"
     assert {door: said for door, said in found.items() if said not in SHUT} == {}
     assert answer.read_text() == "written"
-    # AND without it the same code finds them open: the test tries what it says it tries
+    # AND without confinement the same code finds them open, so the test really tries what it claims
     answer.write_text("")
     control = await plain(sys.executable, str(HERE / "hostile.py"), json.dumps(targets))
     doors = {f"read {other}", f"kill {os.getpid()}", f"prlimit {os.getpid()}", f"write {tmp_path / 'beside'}"}
@@ -121,7 +123,7 @@ async def test_a_process_tells_only_of_faults_that_the_application_has(
     with pytest.raises(Permanent) as caught:
         await run_limited(module, seconds=20, memory_mb=256, codes={"corrupt", "empty"})
     assert (caught.value.code, len(caught.value.message)) == ("corrupt", 500)
-    # Another code is part of an answer, for the step to look at.
+    # Any other code is part of the answer, for the step to examine.
     answer = await run_limited(module, seconds=20, memory_mb=256, codes={"empty"})
     assert answer["fault"]["code"] == "corrupt"
 
@@ -153,7 +155,9 @@ async def test_the_process_sees_no_secrets(tmp_path: Path, monkeypatch: pytest.M
 
 
 async def test_the_process_does_not_load_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That would cost each document a quarter of a second; and no module of ours may be found under a short name."""
+    """Loading it would cost a quarter of a second per document; and none of our modules may be importable under a short
+    name.
+    """
     code = "import sys, json; print(json.dumps({'modules': sorted(sys.modules), 'path': sys.path}))"
     found = await run_limited(hostile(tmp_path, monkeypatch, code), seconds=5, memory_mb=256)
     assert not {
@@ -171,7 +175,7 @@ async def test_a_signal_without_a_name_is_a_crash_like_others(
     assert caught.value.code == "crashed"
 
 
-# ---------------------------------------------------------------- what the kernel lacks
+# ---------------------------------------------------------------- kernels without these features
 
 
 def test_what_the_kernel_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +197,7 @@ def test_what_the_kernel_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_one_means_holds_without_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str, open_doors: set[str], shut: set[str]
 ) -> None:
-    """A process on a kernel that lacks one of the two: the package `confinement` is told so."""
+    """Run a process with the package `confinement` changed as on a kernel that lacks one of the two."""
     monkeypatch.syspath_prepend(HERE)
     code = tmp_path / "code"
     code.mkdir()
@@ -220,12 +224,12 @@ async def test_one_means_holds_without_the_other(
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_the_filter_is_well_formed_for_each_machine(machine: str) -> None:
-    """A walk through it, as the kernel would: each listed call is let through, others are not."""
+    """Runs the filter as the kernel would: each listed call is allowed, all others are not."""
     steps = list(struct.iter_unpack("=HBBI", seccomp.program(machine, 7)))
     column, arch, _ = seccomp._MACHINES[machine]
 
     def verdict(number: int, argument: int = 123_456, of: int = 0, on: int = arch) -> int:
-        """What comes of a call with that argument in one place; the others are nonsense."""
+        """The filter's verdict on a call with that argument in one place and nonsense in the others."""
         words = {0: number, 4: on} | {16 + 8 * place: 123_456 for place in range(6)} | {16 + 8 * of: argument}
         held, at = 0, 0
         while True:
@@ -256,7 +260,9 @@ def test_the_filter_is_well_formed_for_each_machine(machine: str) -> None:
 
 
 def test_nothing_else_of_the_worker_s_starts_a_process() -> None:
-    """One way to start a process for a hostile file, so that none is left open; alone.py starts the worker itself."""
+    """There is only one way to start a process for a hostile file, so that no process runs unconfined. (alone.py starts
+    the worker itself.)
+    """
     home = Path(isolation.__file__).parent
     starts = (
         "subprocess",

@@ -1,4 +1,4 @@
-"""Leases are renewed whatever the worker's loop does, unless it hangs."""
+"""Leases are renewed whatever the worker's event loop does, unless it hangs."""
 
 import asyncio
 import json
@@ -19,16 +19,16 @@ TTL = 0.3
 
 
 class Server(ThreadingHTTPServer):
-    """Answers every request with success, and keeps them: a Resonate server in a thread of its own."""
+    """A Resonate server in a thread of its own that answers every request with success and records it."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.requests: list[dict[str, Any]] = []
-        #: Set: it takes requests and answers none.
+        #: If set, it accepts requests and answers none.
         self.silent = threading.Event()
-        #: Seconds it takes for each answer.
+        #: How many seconds it takes for each answer.
         self.slow = 0.0
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
@@ -74,7 +74,7 @@ def held(server: Server) -> Iterator[Leases]:
 
 
 def block_until(true: Callable[[], object], what: str) -> None:
-    """Wait without giving the event loop a turn."""
+    """Wait while blocking the event loop."""
     deadline = time.monotonic() + 20
     while not true():
         assert time.monotonic() < deadline, what
@@ -100,9 +100,9 @@ async def test_a_loop_that_hangs_loses_its_leases_and_the_log_says_so(
     monkeypatch.setattr(held, "_hung", lambda: ended.append(True))
     with caplog.at_level(logging.ERROR):
         held.start("doc/a", 1)
-        block_until(lambda: "hangs" in caplog.text, "the hanging to be told")
+        block_until(lambda: "hangs" in caplog.text, "the hang to be logged")
         block_until(lambda: ended, "the worker to be ended")
-    # Three beats a lease, and none since it hangs.
+    # Three heartbeats per lease, and none since the hang.
     assert len(server.beats()) <= 9
 
 
@@ -111,24 +111,24 @@ async def test_a_server_that_does_not_answer_is_asked_again_within_a_lease(
 ) -> None:
     server.silent.set()
     held.start("doc/a", 1)
-    block_until(lambda: "could not be renewed" in caplog.text, "the failure to be told")
+    block_until(lambda: "could not be renewed" in caplog.text, "the failure to be logged")
     server.silent.clear()
     seen = len(server.beats())
-    block_until(lambda: len(server.beats()) >= seen + 2, "beats after it")
+    block_until(lambda: len(server.beats()) >= seen + 2, "heartbeats after it")
 
 
 async def test_what_is_given_back_is_not_renewed(server: Server, held: Leases) -> None:
     held.start("doc/a", 1)
     block_until(lambda: server.beats(), "a beat")
-    assert await held.give_back() == 0  # no client is bound: nobody to tell
+    assert await held.give_back() == 0  # no client is bound, so nobody is told
     seen = len(server.beats())
     held.start("doc/b", 1)
-    block_until(lambda: len(server.beats()) >= seen + 2, "beats of the other")
+    block_until(lambda: len(server.beats()) >= seen + 2, "heartbeats of the other")
     assert server.beats()[-1] == [{"id": "doc/b", "version": 1}]
 
 
 class Releases:
-    """A sender that notes what is released."""
+    """A sender that records what is released."""
 
     def __init__(self) -> None:
         self.released: list[tuple[str, int]] = []
@@ -176,7 +176,7 @@ async def test_leases_are_short_again_once_renewals_are_quick(
     held.start("doc/a", 1)
     block_until(lambda: held.seconds > TTL, "longer leases")
     server.slow = 0
-    block_until(lambda: held.seconds == TTL, "short ones again")
+    block_until(lambda: held.seconds == TTL, "the leases to be short again")
 
 
 async def test_a_server_that_is_away_is_no_reason_for_long_leases(caplog: pytest.LogCaptureFixture) -> None:
@@ -192,10 +192,10 @@ async def test_while_renewals_fail_nothing_more_is_taken_up(server: Server, held
     server.silent.set()
     held.start("doc/a", 1)
     assert not held.behind
-    block_until(lambda: held.behind, "it to be behind")
+    block_until(lambda: held.behind, "the leases to be late")
     server.silent.clear()
     block_until(lambda: not held.behind, "a renewal")
     server.silent.set()
-    block_until(lambda: held.behind, "it to be behind again")
+    block_until(lambda: held.behind, "the leases to be late again")
     held.stop("doc/a")
     assert not held.behind

@@ -1,21 +1,21 @@
-"""Which offered tasks a worker takes up, and when."""
+"""Which of the offered tasks a worker starts, and when."""
 
 import pytest
 
 from durable_lambda.worker.offers import MOST_WAITING, Offer, Offers
 
-#: After so many seconds the server offers a task again; an offer is good for a little less.
+#: After this many seconds the server offers a task again; an offer is valid for slightly less.
 AGAIN = 5.0
 GONE = AGAIN * 0.9 + 0.1
 
 
 class Worker:
-    """Offers with a clock of its own, and the list of what was begun."""
+    """Offers with a clock that the test sets, and the list of tasks that were started."""
 
     def __init__(self, places: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.begun: list[Offer] = []
-        #: Whether its leases are behind.
+        #: Whether the renewal of its leases is late.
         self.behind = False
         self.offers = Offers(places, self.begun.append, seconds=AGAIN, wait=lambda: self.behind)
         monkeypatch.setattr("durable_lambda.worker.offers.time.monotonic", lambda: self.now)
@@ -69,7 +69,7 @@ def test_an_offer_that_waited_too_long_is_left_to_come_again(worker: Worker) -> 
 
 
 def test_a_later_version_takes_the_place_of_the_earlier(worker: Worker) -> None:
-    """The server took the task back from whoever had it: the earlier offer would be asked for in vain."""
+    """The server took the task back from its previous worker, so acquiring the earlier version would fail."""
     worker.offer("a", "b", "c")
     worker.offer("c", version=2)
     worker.end("a")
@@ -79,7 +79,7 @@ def test_a_later_version_takes_the_place_of_the_earlier(worker: Worker) -> None:
 
 
 def test_what_is_offered_again_meanwhile_as_another_version_is_begun_beside_it(worker: Worker) -> None:
-    """The lease was lost, and the first run will find that out by itself."""
+    """The lease was lost; the first run notices that by itself."""
     worker.offer("a")
     worker.offer("a", version=2)
     assert worker.begun == [Offer("a", 1), Offer("a", 2)]
@@ -111,7 +111,7 @@ def test_memory_is_bounded(worker: Worker) -> None:
         worker.end(str(number))
     assert len(worker.begun) == 2 + MOST_WAITING
     assert "too many" not in worker.names
-    # Old ones make room.
+    # Old offers are dropped to make room.
     worker.begun.clear()
     worker.offer(*(f"x{number}" for number in range(2 + MOST_WAITING)))
     worker.now += GONE

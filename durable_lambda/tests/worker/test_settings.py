@@ -1,4 +1,4 @@
-"""The settings of every worker: where they come from, and what is said of those that cannot be used."""
+"""The settings that every worker has: where they come from, and the errors for values that cannot be used."""
 
 from pathlib import Path
 

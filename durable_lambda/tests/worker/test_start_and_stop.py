@@ -1,4 +1,4 @@
-"""The worker's process, from its start to its end: what it waits for, what it says, and what it does not wait for."""
+"""The worker's process from start to end: what it waits for, what it does not wait for, and what it logs."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ def register(resonate: Resonate) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Nobody answers at the server's address."""
+    """No server answers at the configured address."""
     return Settings(
         resonate_url="http://127.0.0.1:9", health_file=str(tmp_path / "healthy"), stop_seconds=0.5
     )
@@ -78,7 +78,7 @@ if __name__ == "__main__":
 
 
 class Server(ThreadingHTTPServer):
-    """A Resonate server that has no work: it keeps a worker's stream of offers open until it is told to cut it."""
+    """A Resonate server without work: it keeps a worker's stream of offers open until a test tells it to close it."""
 
     daemon_threads = True
 
@@ -104,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
         cut.wait()
 
     def do_POST(self) -> None:
-        """Every task is another worker's."""
+        """Answers that every task belongs to another worker."""
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.requests.append(request["kind"])
         head = {"corrId": request["head"]["corrId"], "status": 409, "version": "2026-04-01"}
@@ -139,7 +139,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def started(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-    """`python worker.py` from another folder, as from the application's own."""
+    """Starts `python worker.py` from another folder, as if from the application's own."""
     inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     environment = {**inherited, "HEALTH_FILE": str(folder / "healthy"), **variables}
     return subprocess.Popen(
@@ -182,15 +182,15 @@ def test_the_health_file_is_there_from_the_start_and_fresh_only_while_the_server
     finally:
         worker.terminate()
     assert said_at_its_end(worker)[0] == 0
-    # WHEN a file is left of a worker that was well
+    # WHEN a healthy worker has left its file behind
     file.touch()
     worker = started(folder, RESONATE_URL="http://127.0.0.1:9")
     try:
-        until(lambda: file.stat().st_mtime == 0, "it to be dated anew")
+        until(lambda: file.stat().st_mtime == 0, "its time to be reset")
     finally:
         worker.terminate()
     assert said_at_its_end(worker)[0] == 0
-    # WHEN the server is reached, and goes away
+    # WHEN the server is reached, and then goes away
     (folder / "token").write_text("a token\n")
     host, port = server.url.removeprefix("http://").split(":")
     worker = started(

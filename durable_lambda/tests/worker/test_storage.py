@@ -1,4 +1,4 @@
-"""S3's errors, sorted into what may pass and what will not."""
+"""S3's errors, sorted into transient and permanent ones."""
 
 import socket
 from collections.abc import Iterator
@@ -28,12 +28,12 @@ def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
 
 
 async def met(storage: Storage, error: Exception) -> Exception:
-    """What a step sees of an error of boto3's."""
+    """The fault that a step gets for an error of boto3."""
 
     def call(_: object) -> None:
         raise error
 
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is the question
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - the test checks which one
         await storage._call("not_there", call, "s3://b/k")
     return caught.value
 
@@ -41,12 +41,12 @@ async def met(storage: Storage, error: Exception) -> Exception:
 @pytest.mark.parametrize(
     "error",
     [
-        # These are OSErrors as well, by the requests library's exceptions that they also are.
+        # These are OSErrors as well, because they also inherit from the requests library's exceptions.
         botocore.exceptions.ConnectTimeoutError(**URL),
         botocore.exceptions.ReadTimeoutError(**URL),
         botocore.exceptions.ProxyConnectionError(proxy_url="http://proxy"),
         botocore.exceptions.SSLError(error=OSError("broken"), **URL),
-        # These are not.
+        # These are not OSErrors.
         botocore.exceptions.EndpointConnectionError(**URL),
         botocore.exceptions.ConnectionClosedError(**URL),
         botocore.exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2),
@@ -96,7 +96,7 @@ async def test_a_fault_of_this_machine_s_disk_is_none_of_s3_s(storage: Storage) 
 async def test_an_s3_that_takes_connections_and_says_nothing_is_tried_again(
     storage: Storage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """By the real client: a listener whose queue is full lets a connection time out."""
+    """Uses the real client: a listener with a full queue makes the connection time out."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(0)

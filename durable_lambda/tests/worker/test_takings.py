@@ -1,4 +1,4 @@
-"""Which takings of a task count as lost, and what follows when too many do."""
+"""Which acquisitions of a task count as lost, and what happens when too many do."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ LOCAL = {"resonate:scope": "local", "resonate:branch": TASK}
 
 
 class Server:
-    """One task and its branch, as the server keeps them. A worker that dies does nothing: `expire`."""
+    """One task and its branch, as the server stores them. `expire` stands for a worker that died."""
 
     def __init__(self, **tags: str) -> None:
         self.root = PromiseRecord(id=TASK, state="pending", timeout_at=1, tags=tags)
@@ -31,7 +31,9 @@ class Server:
         self.refuses: set[str] = set()
 
     def child(self, id: str, state: Any = "pending") -> None:
-        """A step, or with a dot in its id a try: that one is in the step's branch, and not handed over."""
+        """A step, or a try if there is a dot in its id: a try belongs to the step's branch and is not sent to the
+        worker.
+        """
         self.branch[id] = PromiseRecord(id=id, state=state, timeout_at=1, tags=LOCAL)
 
     def expire(self) -> None:
@@ -43,7 +45,7 @@ class Server:
     def notes(self) -> list[str]:
         return [id.removeprefix(f"{TASK}:") for id in self.branch if "l" in id.removeprefix(TASK)]
 
-    # What the SDK's sender has.
+    # The method that the SDK's sender has.
 
     async def _send_envelope(self, kind: str, data: Any, **_: Any) -> tuple[int, Any]:
         self._asked(kind)
@@ -99,7 +101,7 @@ class Server:
 
 
 class Fleet:
-    """Workers, each with a memory of its own, and the processes in which suspects run."""
+    """Workers, each with its own memory of tasks, and the processes in which suspects run."""
 
     def __init__(self, server: Server, tries: int = TRIES) -> None:
         self.server = server
@@ -115,7 +117,7 @@ class Fleet:
         return Takings(self.server, CODEC, self.tries, how)  # type: ignore[arg-type]
 
     async def take(self, takings: Takings | None = None) -> Takings:
-        """Take the task, by a worker that never had it unless one is given, or by the process it is set aside for."""
+        """Acquire the task: by the given worker, by the process it is reserved for, or by a worker that never had it."""
         takings = takings or self.worker()
         try:
             await takings.task_acquire(TASK, self.server.version, "pid", 1000)
@@ -154,7 +156,7 @@ async def test_a_wait_is_no_loss_and_costs_the_worker_that_began_it_nothing(
         server.resume()
         await fleet.take(worker)
     assert set(server.requests) == {"task.acquire", "task.suspend"}
-    # Another worker asks the server, once a time.
+    # Another worker asks the server, once each time.
     for _ in range(1000):
         server.state = "suspended"
         server.resume()
@@ -164,7 +166,7 @@ async def test_a_wait_is_no_loss_and_costs_the_worker_that_began_it_nothing(
 
 
 async def test_a_worker_that_lives_was_not_lost(server: Server, fleet: Fleet) -> None:
-    """Its lease ended while it was paused; it is offered its own task again."""
+    """Its lease expired while it was paused; then it is offered its own task again."""
     worker = await fleet.take()
     for _ in range(TRIES + 1):
         server.expire()
@@ -226,7 +228,7 @@ async def test_the_step_under_way_is_refused_and_named(server: Server, fleet: Fl
 async def test_a_checkpoint_begins_the_count_anew(server: Server, fleet: Fleet) -> None:
     server.child(f"{TASK}:1")
     await fleet.lose(TRIES - 1)
-    # The last of those had still made it before it was lost.
+    # The last of those workers had still made the checkpoint before it was lost.
     server.child(f"{TASK}:1", "resolved")
     server.child(f"{TASK}:2")
     await fleet.lose(TRIES - 2)
@@ -250,7 +252,7 @@ async def test_progress_deep_in_a_workflow_within_the_workflow_counts(server: Se
 
 
 async def test_a_wait_begins_the_count_anew(server: Server, fleet: Fleet) -> None:
-    """What is waited for outside of the branch leaves no trace in it."""
+    """Waiting for something outside the branch leaves no trace in the branch."""
     server.child(f"{TASK}:1")
     for _ in range(3):
         await fleet.lose(TRIES - 2)
@@ -265,7 +267,7 @@ async def test_a_wait_begins_the_count_anew(server: Server, fleet: Fleet) -> Non
 async def test_a_workflow_that_kills_outside_of_its_steps_is_ended_without_being_run(
     server: Server, fleet: Fleet, under_way: bool
 ) -> None:
-    if under_way:  # or dies beside a step, before it comes to it
+    if under_way:  # or dies outside a step, before it reaches one
         server.child(f"{TASK}:1")
     await fleet.lose(TRIES + under_way)
     with pytest.raises(Ended):
@@ -284,7 +286,7 @@ async def test_a_timer_that_is_dropped_until_its_time_is_no_loss(fleet: Fleet) -
 
 
 async def test_what_cannot_be_noted_is_not_run(server: Server, fleet: Fleet) -> None:
-    """A server in trouble: the task is given back, and nobody is counted."""
+    """The server fails: the task is given back, and no loss is counted."""
     await fleet.lose(1)
     server.refuses = {"promise.create"}
     with pytest.raises(ServerError):

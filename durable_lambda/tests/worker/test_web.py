@@ -1,4 +1,4 @@
-"""The guarded web: which addresses it connects to, and what goes wrong with a download."""
+"""The guarded HTTP client: which addresses it connects to, and how downloads fail."""
 
 import hashlib
 from pathlib import Path
@@ -19,7 +19,7 @@ from durable_lambda.worker.web import Web, is_public
         "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1",
         "::1", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1", "2002:7f00:1::",
         "255.255.255.255", "fd00:ec2::254",
-        # Clouds' metadata: Azure, Alibaba, Oracle, OpenStack over IPv6, ECS tasks.
+        # Metadata services of clouds: Azure, Alibaba, Oracle, OpenStack over IPv6, ECS tasks.
         "168.63.129.16", "100.100.100.200", "192.0.0.192", "fe80::a9fe:a9fe%eth0", "169.254.170.2", "fd00:ec2::23",
         # IANA's registries of special purposes, first and last of each range.
         "0.255.255.255", "10.255.255.255", "100.127.255.255", "127.255.255.255", "169.254.0.0", "172.31.255.255",
@@ -30,7 +30,7 @@ from durable_lambda.worker.web import Web, is_public
         "2001::1", "2001:0:808:808::1", "2001:1::1", "2001:2::1", "2001:3::1", "2001:4:112::1", "2001:20::1",
         "2001:30::1", "2001:1ff:ffff::1", "2001:db8::1", "2620:4f:8000::1", "3fff::1", "3fff:fff::1", "4000::1",
         "5f00::1", "fc00::1", "fdff::1", "febf::1", "fec0::1", "feff::1", "ff02::1", "ff0e::1",
-        # The same inside of others.
+        # Private addresses embedded in other addresses.
         "::ffff:168.63.129.16", "::ffff:192.88.99.1", "64:ff9b::a83f:8110", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1",
         "2002:a83f:8110::1", "2002:c058:6301::",
     ],
@@ -63,7 +63,8 @@ def test_public_addresses(address: str) -> None:
         "https://example.com\\@127.0.0.1/",
         "https://127.0.0.1\\@example.com/",
         "https://127.0.0.1./",
-        # None that anything could be fetched from: the function refuses these, a job put on the server need not.
+        # Nothing can be fetched from these. The function refuses them, but a job that was created directly on the
+        # server may contain them.
         "https://[127.0.0.1]/",
         "https://[::1",
         "https://[v1.x]/",
@@ -87,7 +88,7 @@ async def test_private_and_plain_urls_are_refused(tmp_path: Path, url: str) -> N
         await web.close()
 
 
-#: What a redirect may say, and no document lies at.
+#: Redirect targets at which no document can be.
 LOCATIONS = [
     "https://[127.0.0.1]/", "https://[::1", "http://[", "https://host:99999/", "https://host:-1/",
     "https://host:port/", "https://", "https://:443/", "https://..", f"https://{'a' * 64}.example/", "https://\u2488.test/",
@@ -98,7 +99,7 @@ LOCATIONS = [
 
 
 def no_bucket(url: str) -> None:
-    """A rule of an application's own."""
+    """An application's own rule."""
     if "amazonaws.com" in url:
         raise ValueError("must not lead into a bucket")
 

@@ -1,4 +1,4 @@
-"""The world outside the stack, misbehaving on order: a model's endpoint, webhook receivers, a web server.
+"""Servers outside the stack that misbehave when a test asks for it: a model's endpoint, webhook receivers, a web server.
 
 Runs in a container beside the stack (see compose.yaml). Standard library only.
 
@@ -31,7 +31,7 @@ seen: dict[str, list[dict[str, Any]]] = defaultdict(list)
 documents: dict[str, tuple[str, bytes]] = {}
 lock = threading.Lock()
 
-#: Headers of one connection, not of the message.
+#: Headers that belong to the connection and not to the message.
 HOP = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
 ANSWER = {
     "summary": "A model read this document.",
@@ -102,7 +102,7 @@ class World(BaseHTTPRequestHandler):
         self.close_connection = met == "cut"
 
     def _for_ever(self, body: bytes) -> None:
-        """Without a declared length, until the other side has had enough."""
+        """Send data without a declared length until the other side closes."""
         self.close_connection = True
         with contextlib.suppress(OSError):
             while True:
@@ -116,7 +116,7 @@ class World(BaseHTTPRequestHandler):
         return met
 
     def _misbehaved(self, met: str) -> bool:
-        """Answer with a status on order, or hang up; returns whether that was all."""
+        """Answer with the planned status, or hang up; returns whether nothing more is to be sent."""
         if slow := re.fullmatch(r"slow (\d+)", met):
             time.sleep(int(slow[1]))
             return False
@@ -146,7 +146,7 @@ class World(BaseHTTPRequestHandler):
 
 
 class Store(BaseHTTPRequestHandler):
-    """S3, with a bucket that may not be read and one that is overloaded."""
+    """S3 with a bucket that denies access and one that is overloaded."""
 
     protocol_version = "HTTP/1.1"
 
@@ -187,7 +187,7 @@ class Store(BaseHTTPRequestHandler):
 
 
 def completion(request: dict[str, Any], met: str) -> dict[str, Any]:
-    """A chat completion: a call of the tool that is offered, else text."""
+    """A chat completion: a call of the tool, if the request offers one; otherwise text."""
     arguments = "{}" if met == "wrong form" else json.dumps(ANSWER)
     message: dict[str, Any] = {"role": "assistant", "content": "One summary of all parts."}
     reason = "stop"
@@ -212,7 +212,7 @@ if __name__ == "__main__":
         secure = ThreadingHTTPServer(("", port), World)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(f"/tls/{name}.pem")
-        # The handshake is for the connection's own thread, so that a client that gives up holds up nobody.
+        # The handshake runs in the connection's own thread, so that a client that gives up does not block others.
         secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
         servers.append(secure)
     for server in servers[1:]:

@@ -1,4 +1,4 @@
-"""The application of docs/tutorial.md: its three files, as they stand on that page."""
+"""The application of docs/tutorial.md: its three files, as that page shows them."""
 
 import re
 from pathlib import Path

@@ -22,20 +22,20 @@ LOCKS = ("requirements-function.lock", "requirements-worker.lock")
 
 @dataclass
 class Running:
-    """The application in `folder`, which a clone of the stack runs; `said` is what `make up` said."""
+    """The application in `folder`, which a clone of the stack runs; `said` is the output of `make up`."""
 
     clone: Clone
     folder: Path
     said: str
 
     def make(self, verb: str, **settings: str) -> str:
-        """Run a verb for the application; what it says. It must succeed."""
+        """Run a Makefile target for the application, which must succeed; returns its output."""
         done = self.clone.make(verb, f"APP={self.folder}", **settings)
         assert done.returncode == 0, done.stdout
         return done.stdout
 
     def logs(self) -> list[dict[str, Any]]:
-        """The workers' log, line by line; it outlives a restart of the container."""
+        """The workers' log, line by line; a restart of the container does not remove it."""
         said = "".join(docker("logs", container) for container in self.clone.containers("worker"))
         return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
 
@@ -101,7 +101,7 @@ def test_nothing_else_is_written_into_the_folder(running: Running) -> None:
 def test_without_openapi_yaml_every_path_and_method_reaches_the_function(api: httpx.Client) -> None:
     for method, path in (("GET", "/"), ("PUT", "/a/b/c"), ("DELETE", "/orders/1/lines/2"), ("PATCH", "/x")):
         answer = api.request(method, path, params={"q": "1"})
-        # The function's own words: the gateway's 404 has a message, and no error.
+        # This is the function's own answer: the gateway's 404 has a `message` field and no `error`.
         assert (answer.status_code, answer.json()) == (404, {"error": f"There is no call {method} {path}."})
 
 
@@ -120,7 +120,7 @@ def test_an_order_survives_kill_9_of_its_worker_in_a_step(running: Running, api:
     assert api.get(f"/orders/{order_id}").json()["status"] == "processing"
     docker("start", worker)
     done(api, order_id)
-    # The step that it died in ran again, the one before did not.
+    # The step in which the worker died ran again; the one before did not.
     assert (running.begun(order_id, "reserve"), running.begun(order_id, "pack")) == (1, 2)
 
 

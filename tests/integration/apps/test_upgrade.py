@@ -1,4 +1,4 @@
-"""An application in a folder of its own moves to another version of the stack, while jobs of it wait."""
+"""An application in its own folder moves to another version of the stack while some of its jobs wait."""
 
 import re
 import subprocess
@@ -45,7 +45,7 @@ def test_jobs_that_wait_go_on_under_the_next_version(here: Clone, tmp_path: Path
         order = {"orderId": "order-1", "item": "lamp", "ask": True}
         assert api.post("/orders", json=order).status_code == 202
     wait_for(lambda: task(here, "order/order-1") == "suspended", "the order to wait")
-    # WHEN the stack moves to a version whose library is another one and needs something more
+    # WHEN the stack moves to a version with another library version, which has an additional dependency
     with cloned(tmp_path / "next", here.project) as there:
         version = there.folder / VERSION
         text = version.read_text()
@@ -55,7 +55,7 @@ def test_jobs_that_wait_go_on_under_the_next_version(here: Clone, tmp_path: Path
         assert needs in library.read_text()
         library.write_text(library.read_text().replace(needs, f'    "typing-inspection>=0.4",\n{needs}'))
         said = up(there, f"APP={folder}")
-        # THEN its lock files follow the library, which is said
+        # THEN its lock files are updated for the library, and the output says so
         assert "requirements-worker.lock" in said
         assert re.search(
             r"^typing-inspection==", (folder / "requirements-function.lock").read_text(), re.MULTILINE
@@ -63,7 +63,7 @@ def test_jobs_that_wait_go_on_under_the_next_version(here: Clone, tmp_path: Path
         (worker,) = there.containers("worker")
         which = docker("exec", worker, "python", "-c", "import durable_lambda as d; print(d.__version__)")
         assert which.strip() == "99.1.0"
-        # AND the order still waits, and goes on from there: what was done is not done again
+        # AND the order still waits, and continues from there: finished steps do not run again
         assert task(there, "order/order-1") == "suspended"
         question = orders.QUESTION.format(order_id="order-1")
         answer = there.resonate(
@@ -107,7 +107,7 @@ def test_jobs_of_version_0_1_go_on_as_jobs_of_apps_documents(here: Clone, tmp_pa
         # THEN what was done is as it was
         assert api.get("/status/done").json() == before
         assert api.get("/status/waiting").json()["status"] == "awaiting_approval"
-        # AND what waited goes on
+        # AND the waiting job continues
         verdict = {"approved": True, "approver": "bob"}
         assert api.post("/approve/waiting", json=verdict).status_code == 200
         wait_for(

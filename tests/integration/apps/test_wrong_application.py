@@ -1,4 +1,4 @@
-"""What is wrong with an application's folder is told in a sentence, with file and key, before anything starts."""
+"""An error in an application's folder is reported in one sentence, with file and key, before anything starts."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ def more(text: str) -> Callable[[Path], None]:
     return pyproject(TABLE, f"{text}\n{TABLE}")
 
 
-#: What is done to a good folder, and the words of the line that must say so.
+#: How a good folder is changed, and the words that the error line must contain.
 WRONG: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "no worker.py": (without("worker.py"), ["worker.py", "missing"]),
     "no lambda_function.py": (without("lambda_function.py"), ["lambda_function.py", "missing"]),
@@ -139,7 +139,7 @@ def test_several_mistakes_are_told_at_once(clone: Clone, tmp_path: Path) -> None
 
 
 def test_a_library_that_the_application_does_not_want_is_told(clone: Clone, tmp_path: Path) -> None:
-    """docs/upgrade.md: the clone has moved on, the application's lock files have not."""
+    """docs/upgrade.md: the clone was updated, but the application's lock files were not."""
     folder = orders.write(tmp_path / "orders")
     pyproject('["durable-lambda"]', '["durable-lambda<99"]')(folder)
     made = clone.run("bin/application", str(folder))

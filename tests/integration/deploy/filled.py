@@ -10,7 +10,9 @@ from harness.machine import ROOT
 
 
 def description(application: str) -> dict[str, Any]:
-    """What deploy/fill.py needs of dist/application.json, of apps/NAME. (test_package.py compares what comes out.)"""
+    """The parts of dist/application.json that deploy/fill.py needs, for apps/NAME. (test_package.py compares the
+    result.)
+    """
     content = tomllib.loads((ROOT / "apps" / application / "pyproject.toml").read_text())
     table = content["tool"]["durable-lambda"]
 
@@ -42,14 +44,14 @@ def run(script: str, *arguments: str, text: str = "") -> subprocess.CompletedPro
 
 
 def fill(described: dict[str, Any], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Fills the templates in, in FOLDER/deploy; the API's definitions lie beside, as in dist/."""
+    """Fills in the templates in FOLDER/deploy; the API definitions are placed beside them, as in dist/."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "application.json").write_text(json.dumps(described))
     return run("fill.py", str(folder / "application.json"), str(folder / "deploy"))
 
 
 def dist(application: str, folder: Path) -> Path:
-    """A folder with what dist/ has of an application but for packages: templates and definitions."""
+    """A folder with an application's part of dist/ except the packages: templates and definitions."""
     done = fill(description(application), folder)
     assert done.returncode == 0, done.stderr
     openapi = ROOT / "apps" / application / "openapi.yaml"

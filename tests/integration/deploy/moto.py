@@ -1,9 +1,9 @@
-"""A stand-in for CloudFormation: what it makes of the templates.
+"""A stand-in for CloudFormation that creates the templates' resources.
 
-It is moto (deploy/tools). It makes resources in memory and checks no rights. Of a template's buckets it takes encryption
-alone; lifecycle, versions, policies and the block on public access are read by cfn-lint and checkov. It knows no
-Fn::Cidr, so the network is not deployed here, and some types of resources not at all (UNKNOWN): those are left out.
-LocalStack, in the image this stack runs, has no CloudFormation.
+It is moto (deploy/tools). It creates resources in memory and checks no permissions. Of a bucket's properties it applies
+only encryption; lifecycle, versions, policies and the block on public access are read by cfn-lint and checkov. It does
+not support Fn::Cidr, so the network is not deployed here, and it lacks some resource types (UNKNOWN), which are left
+out. LocalStack, in the image this stack runs, has no CloudFormation.
 """
 
 import ast
@@ -24,7 +24,7 @@ from harness.machine import ROOT
 from harness.waiting import wait_for
 
 REGION = "us-east-1"
-#: What moto does not make. (Parameter groups it does, but it stumbles over a database that refers to one.)
+#: Resource types that moto cannot create. (It creates parameter groups, but fails on a database that refers to one.)
 UNKNOWN = (
     "AWS::ServiceDiscovery::",
     "AWS::ApiGatewayV2::",
@@ -63,7 +63,7 @@ def moto() -> Iterator[Any]:
 
 
 def read(folder: Path, name: str, parameters: dict[str, str]) -> dict[str, Any]:
-    """The template NAME as SAM reads it, without what moto does not know and without what refers to that."""
+    """The template NAME as SAM reads it, without what moto does not support and without references to that."""
     done = subprocess.run(
         [ROOT / ".venv-deploy/bin/python", "-c",
          "import json, sys; from samcli.yamlhelper import yaml_parse; json.dump(yaml_parse(sys.stdin.read()), sys.stdout)"],
@@ -72,7 +72,9 @@ def read(folder: Path, name: str, parameters: dict[str, str]) -> dict[str, Any]:
     template: dict[str, Any] = json.loads(done.stdout)
     resources = template["Resources"]
     gone = {key for key, resource in resources.items() if resource["Type"].startswith(UNKNOWN)}
-    assert len(gone) < len(resources) / 2, "most of it is unknown; this would try nothing"
+    assert len(gone) < len(resources) / 2, (
+        "moto does not support most of this template, so this would test nothing"
+    )
     for key in gone:
         del resources[key]
     empty = {
@@ -80,7 +82,7 @@ def read(folder: Path, name: str, parameters: dict[str, str]) -> dict[str, Any]:
         for condition, rule in template.get("Conditions", {}).items()
         if is_unset(rule, parameters) or all_unset(rule, parameters)
     }
-    # (it makes secrets, but not from a template: those stand for their names)
+    # (moto has secrets, but does not create them from a template, so their names are used instead)
     for key in [
         key for key, resource in resources.items() if resource["Type"] == "AWS::SecretsManager::Secret"
     ]:
@@ -97,7 +99,7 @@ def read(folder: Path, name: str, parameters: dict[str, str]) -> dict[str, Any]:
 
 
 def is_unset(rule: dict[str, Any], parameters: dict[str, str]) -> bool:
-    """Whether it is the condition that a parameter is given, and that is not."""
+    """Whether the condition requires a parameter that is empty."""
     match rule:
         case {"Fn::Not": [{"Fn::Equals": [{"Ref": name}, ""]}]}:
             return not parameters.get(name)
@@ -105,7 +107,7 @@ def is_unset(rule: dict[str, Any], parameters: dict[str, str]) -> bool:
 
 
 def all_unset(rule: dict[str, Any], parameters: dict[str, str]) -> bool:
-    """Whether it is the condition that one of some parameters is given, and none is."""
+    """Whether the condition requires one of several parameters, and all of them are empty."""
     match rule:
         case {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", parts]}, ""]}]}:
             return not any(parameters.get(part["Ref"]) for part in parts)
@@ -113,7 +115,7 @@ def all_unset(rule: dict[str, Any], parameters: dict[str, str]) -> bool:
 
 
 def without_no_value(value: Any, empty: set[str]) -> Any:
-    """Lists without what AWS::NoValue takes out of them, for conditions that do not hold: moto leaves nulls there."""
+    """Remove AWS::NoValue entries from lists for conditions that are false: moto would leave nulls there."""
     if isinstance(value, dict):
         return {key: without_no_value(part, empty) for key, part in value.items()}
     if isinstance(value, list):
@@ -142,7 +144,9 @@ def refers(value: Any, names: set[str]) -> bool:
 
 
 def deploy(aws: Any, folder: Path, name: str, **parameters: str) -> dict[str, str]:
-    """Create a stack of its own from the template NAME; its outputs, and each resource's name under its own in the file."""
+    """Create a stack from the template NAME; returns its outputs, and the name of each resource by its name in the
+    template.
+    """
     cloudformation = aws("cloudformation")
     stack = f"{name}-{secrets.token_hex(3)}"
     given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
@@ -167,7 +171,7 @@ def pairs(container: dict[str, Any], kind: str, value: str) -> dict[str, str]:
 
 
 def allowed(aws: Any, made: dict[str, str], role: str, action: str) -> set[str]:
-    """What a role's own policies allow an action on."""
+    """The resources on which a role's own policies allow an action."""
     iam = aws("iam")
     found: set[str] = set()
     for policy in iam.list_role_policies(RoleName=made[role])["PolicyNames"]:

@@ -1,4 +1,4 @@
-"""deploy/fill.py: what the templates have of an application, and that they are clean for each of ours."""
+"""deploy/fill.py: what it fills into the templates for an application, and that linters find nothing in ours."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from harness.machine import ROOT
 from integration.deploy.filled import description, dist, fill
 
 APPLICATIONS = ("documents", "expenses", "seed")
-#: What an application's part must not be: the key that is wrong, and the end of the sentence that says so.
+#: Values that are refused: the wrong key, and the end of the error sentence.
 WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"worker": {"reads": ["OTHER_BUCKET"]}},
@@ -49,7 +49,7 @@ def test_linters_and_the_security_scan_find_nothing(packaged: tuple[str, Path]) 
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
-    # (the scan is of something)
+    # (the scan really checked something)
     assert int(re.findall(r"Passed checks: (\d+)", done.stdout)[0]) > 100
 
 
@@ -64,7 +64,7 @@ def test_a_template_has_what_its_application_has(packaged: tuple[str, Path]) -> 
         secrets |= {f.upper() for f, s in described[half]["secrets"].items() if "settings" not in s}
         wanted = secrets.union(described["buckets"], described[half]["environment"])
         assert wanted | {"RESONATE_URL", "RESONATE_TOKEN", "WORKER_GROUP"} == named - {"WORKER_CONCURRENCY"}
-    # AND who has no bucket, has no right in S3
+    # AND an application without a bucket has no permission in S3
     assert ("s3:GetObject" in worker) == bool(described["buckets"])
 
 
@@ -73,7 +73,7 @@ def test_the_definition_leads_to_the_templates_function(packaged: tuple[str, Pat
     document = json.loads((folder / "openapi.json").read_text())
     assert set(re.findall(r"functions/(\$\{.*?\})", json.dumps(document))) == {"${Function.Arn}"}
     assert document["info"]["title"] == {"Ref": "AWS::StackName"}
-    # AND an application without routes of its own is asked for every path
+    # AND an application without its own routes gets the requests for every path
     assert (list(document["paths"]) == ["/$default"]) == (
         not (ROOT / "apps" / name / "openapi.yaml").exists()
     )

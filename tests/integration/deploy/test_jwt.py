@@ -12,7 +12,7 @@ from harness.fixtures import MakeStack
 from harness.machine import ROOT
 from harness.stack import Stack
 
-#: The issuer whose keys are in secrets/own, and whom `make token` has it sign for.
+#: The issuer whose keys are in secrets/own, and in whose name `make token` signs.
 ISSUER = ("--jwt-issuer", "https://issuer.durable-lambda.local", "--jwt-audience", "another,durable-lambda-api")
 
 
@@ -25,7 +25,7 @@ def token() -> str:
 
 @pytest.fixture(scope="module")
 def deployed(make_module_stack: MakeStack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    """A gateway with AUTH off, and the definition as `make package` and deploy/lambda.sh make it."""
+    """A gateway with AUTH=off, and the definition that `make package` and deploy/lambda.sh make."""
     folder = tmp_path_factory.mktemp("deployed")
     subprocess.run(["make", "package"], cwd=ROOT, capture_output=True, check=True)
     shutil.copytree(ROOT / "dist", folder / "dist")

@@ -1,4 +1,4 @@
-"""make package: what is in dist/, and that the stack runs from each of it."""
+"""make package: what is in dist/, and that the stack runs from each package."""
 
 import json
 import os
@@ -24,7 +24,7 @@ PROCESSORS = {"": 0x3E, "-arm64": 0xB7}
 
 @pytest.fixture(scope="module")
 def made() -> str:
-    """What make package says; dist/ is new."""
+    """The output of make package, which starts with an empty dist/."""
     return _make("package")
 
 
@@ -99,7 +99,7 @@ def test_the_templates_are_filled_in_for_the_application(tmp_path: Path) -> None
 @pytest.mark.usefixtures("made")
 def test_made_again_from_nothing_it_has_the_same_hash(tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in DIST.glob("*.zip")}
-    # Packed anew in another container, from files with other dates: neither the builder's cache nor its clock matter.
+    # Packed again in another container, from files with other dates: neither the builder's cache nor its clock matters.
     with zipfile.ZipFile(DIST / "layer.zip") as archive:
         archive.extractall(tmp_path)
     with zipfile.ZipFile(DIST / "lambda-function.zip") as archive:
@@ -131,10 +131,10 @@ def _environment(**more: str) -> dict[str, str]:
 
 def test_stack_runs_on_that_very_artefact(running: tuple[str, Stack]) -> None:
     kind, stack = running
-    # WHEN a document goes all the way
+    # WHEN a document is processed completely
     job_id = accepted(stack)
     wait_until(stack, job_id, "done")
-    # THEN what lies where Lambda unpacks it is what lies in dist/, byte for byte
+    # THEN the files where Lambda unpacks the package are byte for byte those in dist/
     roots = {"image": {"lambda-package.zip": "/var/task"}, "zip": {"lambda-package.zip": "/var/task"}}.get(
         kind, {"lambda-function.zip": "/var/task", "layer.zip": "/opt"}
     )

@@ -1,4 +1,4 @@
-"""RESONATE_STORE=postgres, where tests/chaos/test_postgres.py does not look: the start, in the wrong order."""
+"""RESONATE_STORE=postgres: a start in the wrong order (tests/chaos/test_postgres.py has the other tests)."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 120
 
 @pytest.mark.timeout(400)
 def test_the_server_waits_for_its_database(make_stack: MakeStack) -> None:
-    """A server that ends and is started again is unhealthy in between, and `up --wait` gives up when it meets that."""
+    """A server that ends and is restarted is unhealthy in between, and `up --wait` would give up then."""
     store = {"RESONATE_STORE": "postgres"}
     for verb in ("bin/setup", "bin/build"):
         done = subprocess.run(
@@ -35,7 +35,7 @@ def test_the_server_waits_for_its_database(make_stack: MakeStack) -> None:
     (server,) = stack.containers("server")
     # WHEN the server is started alone, as it may be when both are started at once
     docker("start", server)
-    # THEN it is there and not ready, for more than one look ...
+    # THEN it runs and is not ready, at more than one check ...
     wait_for(
         lambda: inspect(server)["State"]["Health"]["FailingStreak"] >= 3, "three probes", PATIENCE_SECONDS
     )
@@ -43,7 +43,7 @@ def test_the_server_waits_for_its_database(make_stack: MakeStack) -> None:
     assert state["State"]["Status"] == "running"
     assert state["State"]["Health"]["Status"] == "starting"
     assert "waiting for PostgreSQL at postgres:5432" in stack.logs("server")
-    # ... and once PostgreSQL is back it goes on by itself: it was never started again
+    # ... and once PostgreSQL is back it becomes ready by itself, without a restart
     stack.start("postgres", "server")
     assert inspect(server)["RestartCount"] == 0
     stack.api.post(f"/approve/{waiting}", json={"approved": True, "approver": "ada"}).raise_for_status()

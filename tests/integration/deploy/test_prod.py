@@ -1,4 +1,4 @@
-"""deploy/compose.prod.yaml, run: server, PostgreSQL, workers, TLS and dumps on a machine of one's own."""
+"""Runs deploy/compose.prod.yaml: server, PostgreSQL, workers, TLS and dumps on a machine of your own."""
 
 import json
 import os
@@ -28,7 +28,7 @@ pytestmark = needs_official_server
 HOST = "resonate.example.org"
 #: Seconds until something has happened, on a machine that is busy with other things.
 PATIENCE_SECONDS = 180
-#: The function, by itself: an event on standard input, the answer on standard output.
+#: Runs only the function: an event on standard input, the answer on standard output.
 INVOKE = """
 import json, sys
 from lambda_function import lambda_handler
@@ -37,14 +37,14 @@ print(json.dumps(lambda_handler(json.load(sys.stdin))))
 
 
 def restore_command() -> str:
-    """How a dump is put back, as docs/deploy.md says it."""
+    """The command of docs/deploy.md that restores a dump."""
     page = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"exec backup sh -c '(.*)'", page)
     return str(command)
 
 
 class Prod:
-    """The services of compose.prod.yaml under a project of their own, and the function that reaches them."""
+    """The services of compose.prod.yaml under their own project name, and a function that can reach them."""
 
     def __init__(self, folder: Path) -> None:
         self.project = f"{project_prefix()}-itest-{secrets.token_hex(4)}"
@@ -68,12 +68,12 @@ class Prod:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_ENDPOINT_URL_S3": "http://localstack:4566",
         }
-        # As a user fills dist/deploy/worker.env in, but for the buckets: here they have the names of the stack's.
+        # As a user fills in dist/deploy/worker.env, except the buckets, which have the same names as the stack's.
         assert fill(description("documents"), folder).returncode == 0
         shutil.copy(folder / "deploy" / "worker.env", folder / "worker.env")
         self._file = folder / "prod.env"
         self.set()
-        #: The group the function sends new jobs to.
+        #: The group to which the function sends new jobs.
         self.group = "worker"
 
     def set(self, **settings: str) -> None:
@@ -165,13 +165,13 @@ def test_the_server_is_reached_by_tls_and_answers_nobody_without_a_token(prod: P
     def ask(token: str | None) -> int:
         head = {"corrId": "c", "version": "2026-04-01"} | ({"auth": token} if token else {})
         body = {"kind": "promise.get", "head": head, "data": {"id": "doc/unknown"}}
-        # The name goes by SNI and Host, as a client that found it in DNS has it.
+        # The name is sent in SNI and Host, as by a client that found it in DNS.
         answer = httpx.Client(verify=trusting).post(
             f"https://{address}/", json=body, headers={"Host": HOST}, extensions={"sni_hostname": HOST}
         )
         return int(answer.json()["head"]["status"])
 
-    wait_for(lambda: ask(secret("resonate_token_function")) == 404, "an answer by TLS", PATIENCE_SECONDS)
+    wait_for(lambda: ask(secret("resonate_token_function")) == 404, "an answer over TLS", PATIENCE_SECONDS)
     assert ask(None) == 401
     assert ask("nonsense") == 401
 
@@ -182,13 +182,13 @@ def test_a_dump_brings_back_what_it_held(prod: Prod) -> None:
     waiting = prod.submit(requiresApproval=True)
     prod.until(waiting, "awaiting_approval")
     before = set(prod.dumps())
-    # (the first one that is new may have been begun before)
+    # (the first new one may have been started before)
     wait_for(
         lambda: len([n for n in prod.dumps() if n.endswith(".dump") and n not in before]) >= 2,
         "two dumps to be written", PATIENCE_SECONDS,
     )  # fmt: skip
     dump = max(name for name in prod.dumps() if name.endswith(".dump"))
-    # WHEN more happens, and then the dump is put back as docs/deploy.md says
+    # WHEN more happens, and then the dump is restored as docs/deploy.md says
     assert prod.invoke("POST", f"/approve/{waiting}", {"approved": True, "approver": "ada"})[0] == 200
     prod.until(waiting, "done")
     later = prod.submit()
@@ -196,7 +196,7 @@ def test_a_dump_brings_back_what_it_held(prod: Prod) -> None:
     prod.compose("stop", "server", "worker")
     prod.compose("exec", "-T", "backup", "sh", "-c", restore_command().replace("FILE", dump))
     prod.compose("start", "server", "worker")
-    # THEN it is as it was: the job waits, the later one was never sent
+    # THEN the state is as before: the job waits, and the later one was never sent
     prod.until(waiting, "awaiting_approval")
     assert prod.invoke("GET", f"/status/{later}")[0] == 404
     assert prod.invoke("POST", f"/approve/{waiting}", {"approved": True, "approver": "ada"})[0] == 200
@@ -205,7 +205,9 @@ def test_a_dump_brings_back_what_it_held(prod: Prod) -> None:
 
 @pytest.mark.timeout(600)
 def test_old_jobs_end_with_the_workers_of_their_group(prod: Prod) -> None:
-    """docs/deploy.md, a new version of the workflow: its workers beside the old ones, then the function."""
+    """As docs/deploy.md says for a new version of the workflow: first its workers beside the old ones, then the
+    function.
+    """
     old = prod.submit(requiresApproval=True)
     prod.until(old, "awaiting_approval")
     try:
@@ -214,7 +216,7 @@ def test_old_jobs_end_with_the_workers_of_their_group(prod: Prod) -> None:
         prod.group = "worker-2"
         new = prod.submit()
         prod.until(new, "done")
-        # (it lists, so the operator's token)
+        # (listing needs the operator's token)
         operator = f"RESONATE_TOKEN={secret('resonate_token_operator')}"
         said = prod.compose(
             "exec", "-T", "--env", operator, "worker", "python", "-m", "durable_lambda.worker.open_jobs"
@@ -235,7 +237,7 @@ def test_old_jobs_end_with_the_workers_of_their_group(prod: Prod) -> None:
 
 @pytest.mark.timeout(600)
 def test_everything_starts_again_by_itself(prod: Prod) -> None:
-    """As after a power failure: every process dies at once, and nobody is there to start them."""
+    """As after a power failure: every process dies at once, and nobody starts them."""
     waiting = prod.submit(requiresApproval=True)
     prod.until(waiting, "awaiting_approval")
     killed = {

@@ -1,4 +1,4 @@
-"""The metric workers grow with (deploy/worker.yaml, decision 0062) tells how many jobs wait."""
+"""The metric that the number of workers follows (deploy/worker.yaml, decision 0062) tells how many jobs wait."""
 
 import re
 import time
@@ -15,7 +15,7 @@ RETRY_SECONDS = 5.0
 
 
 def counters(stack: Stack) -> tuple[float, float, float]:
-    """When, offers, and acquisitions, as the CloudWatch agent scrapes them."""
+    """The time, the offers and the acquisitions, as the CloudWatch agent scrapes them."""
     text = httpx.get(f"{stack.metrics_url}/metrics", timeout=10).text
     offers = re.search(r'^resonate_messages_total\{kind="execute"\} (\S+)$', text, re.MULTILINE)
     taken = re.search(
@@ -25,7 +25,7 @@ def counters(stack: Stack) -> tuple[float, float, float]:
 
 
 def waiting(stack: Stack, seconds: float = 20) -> float:
-    """The expression of the template, over some seconds."""
+    """The template's expression, evaluated over some seconds."""
     began, offers, taken = counters(stack)
     ended, more_offers, more_taken = wait_for(
         lambda: (seen := counters(stack))[0] - began > seconds and seen,
@@ -37,7 +37,7 @@ def waiting(stack: Stack, seconds: float = 20) -> float:
 
 def test_jobs_that_wait_are_counted_and_none_when_none_waits(make_stack: MakeStack) -> None:
     stack = make_stack(env={"WORKER_CONCURRENCY": "1"})
-    # GIVEN a worker with one place, taken by a job that stands still, and six more jobs
+    # GIVEN a worker with one place, which a stopped job occupies, and six more jobs
     stack.pause("localstack")
     try:
         jobs = [accepted(stack) for _ in range(7)]

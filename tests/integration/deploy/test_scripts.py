@@ -1,4 +1,6 @@
-"""deploy/lambda.sh and deploy/stack.sh: what they ask of AWS, in which order, and what they say when something lacks."""
+"""deploy/lambda.sh and deploy/stack.sh: which AWS calls they make, in which order, and what they say if something is
+missing.
+"""
 
 import json
 import os
@@ -14,7 +16,8 @@ from harness.machine import ROOT
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-#: Stands in for the AWS CLI: notes its arguments and the function's variables, knows what `there` says exists, answers ids.
+#: Stands in for the AWS CLI: records its arguments and the function's variables, and answers with ids. If EXISTS is set,
+#: the resources already exist.
 FAKE = """#!/bin/bash
 printf '%s\\n' "$*" >>"$CALLS"
 for argument; do case $argument in file:///*) cp "${argument#file://}" "$CALLS.variables" ;; esac; done
@@ -28,7 +31,7 @@ case "$*" in
     *import-api*) echo abc ;;
 esac
 """
-#: What is filled in of dist/deploy/function.env.
+#: dist/deploy/function.env with some values filled in.
 FUNCTION = """# Made by make package.
 FUNCTION_NAME=expenses
 LEDGER_BUCKET=our-ledger
@@ -47,7 +50,7 @@ STACK = ("deploy/stack.sh", "--stack", "jobs", "--bucket", "artifacts", "--worke
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs a script in a copy of what it reads, with the fake `aws` first on the path."""
+    """Runs a script in a copy of the files that it reads, with the fake `aws` first on the path."""
     for name in ("deploy", "dist/deploy", "bin"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "dist/deploy/template.yaml").write_text("Resources: {}")
@@ -61,7 +64,7 @@ def run(tmp_path: Path) -> Run:
     (tmp_path / "dist/openapi.json").write_text(
         '{"info": {"title": {\n "Ref": "AWS::StackName"\n}}, "x": {"uri": {\n "Fn::Sub": "arn:${Function.Arn}"\n}}}'
     )
-    # (with what the real one has besides: deploy/definition.py)
+    # (with the other file that the real folder has: deploy/definition.py)
     (tmp_path / "dist/openapi-jwt.json").write_text(
         '{"info": {"title": {\n "Ref": "AWS::StackName"\n}}, "x": {"uri": {\n "Fn::Sub": "arn:${Function.Arn}"\n}},'
         ' "jwtConfiguration": {"audience": {\n "Ref": "JwtAudience"\n}, "issuer": {"Ref": "JwtIssuer"}}}'
@@ -152,7 +155,7 @@ def test_a_token_is_handed_over_and_not_shown(run: Run, tmp_path: Path) -> None:
     variables = json.loads((tmp_path / "calls.variables").read_text())["Variables"]
     assert variables["RESONATE_TOKEN"] == "s3cret"
     assert "s3cret" not in done.stdout + "\n".join(calls(tmp_path))
-    # AND the file it was handed over in is gone
+    # AND the file with the token is deleted
     files = re.findall(r"file://(/\S+)", done.stdout)
     assert files
     assert not [path for path in files if Path(path).exists()]
@@ -226,7 +229,8 @@ def test_stack_uploads_packages_under_their_content_and_names_them(run: Run, tmp
     assert f"FunctionKey={keys[0]}" in deploy
     assert f"LayerKey={keys[1]}" in deploy
     assert "--tags application=durable-lambda stack=jobs" in deploy
-    # WHEN the content changes, so does the name: what runs stays where it is, for going back
+    # WHEN the content changes, the name changes too: the running version keeps its packages, so that one can go back to
+    # it
     (tmp_path / "dist/layer.zip").write_text("other")
     os.truncate(tmp_path / "calls", 0)
     run(*STACK, "--packaging", "layer")

@@ -1,4 +1,6 @@
-"""The templates, deployed on a stand-in for CloudFormation (moto.py): what it makes of them, and what S3 then answers."""
+"""The templates, deployed on a stand-in for CloudFormation (moto.py): which resources they create, and how S3 then
+answers.
+"""
 
 import json
 import os
@@ -41,13 +43,13 @@ def expenses(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Those of apps/seed: nothing of its own at all."""
+    """Those of apps/seed, which declares nothing of its own."""
     return dist("seed", tmp_path_factory.mktemp("seed"))
 
 
 @pytest.fixture(scope="module")
 def around(aws: Any) -> dict[str, str]:
-    """What the other templates would have made."""
+    """Parameters that the other templates would have created."""
     ec2 = aws("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.40.0.0/16")["Vpc"]["VpcId"]
     subnets = [
@@ -122,7 +124,7 @@ def test_the_workers_read_the_buckets_that_are_named_and_no_others(
     assert allowed(aws, made, "TaskRole", "s3:ListBucket") == own | others
     for action in ("s3:PutObject", "s3:DeleteObject"):
         assert allowed(aws, made, "TaskRole", action) == {"arn:aws:s3:::w/*", "arn:aws:s3:::r/*"}
-    # AND the worker refuses the others itself, by the same list
+    # AND the worker itself refuses the others, with the same list
     variables = pairs(containers(aws, made)["worker"], "environment", "value")
     assert variables["SOURCE_BUCKETS"] == ",".join(("d", *more)) + ("" if more else ",")
 
@@ -156,7 +158,7 @@ def test_a_key_of_a_model_is_handed_over_where_it_is_named(
     assert arn in allowed(aws, made, "StartRole", "secretsmanager:GetSecretValue")
     variables = pairs(task, "environment", "value")
     assert variables["ANALYZER_MODEL"] == "mistral:small"
-    # AND what is empty is not set
+    # AND empty parameters set no variable
     assert "ANALYZER_BASE_URL" not in variables
 
 
@@ -169,7 +171,7 @@ def test_a_server_with_a_key_asks_for_tokens(aws: Any, seed: Path, around: dict[
     value = aws("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
     name = f"{project_prefix()}-itest-{secrets.token_hex(4)}"
     found = image(f"server-{found_on_this_machine()['RESONATE_TARGET']}")
-    # (PostgreSQL is another test's)
+    # (another test covers PostgreSQL)
     settings = pairs(task, "environment", "value") | {
         "RESONATE_STORAGE__TYPE": "sqlite", "RESONATE_STORAGE__SQLITE__PATH": "/tmp/jobs.db"  # noqa: S108 - its tmpfs
     }  # fmt: skip
@@ -192,7 +194,7 @@ def test_a_server_with_a_key_asks_for_tokens(aws: Any, seed: Path, around: dict[
             body = {"kind": "promise.get", "head": head, "data": {"id": "doc/unknown"}}
             return int(httpx.post(f"http://{address}/", json=body).json()["head"]["status"])
 
-        # THEN who has a token is answered, and nobody else
+        # THEN only clients with a token get an answer
         assert wait_for(lambda: ask(secret("resonate_tokens_worker/_all")), "the server to answer", 60) == 404
         assert ask(secret("resonate_token_function")) == 404
         assert ask(None) == 401
@@ -228,7 +230,7 @@ def test_the_function_has_a_token_and_a_key_to_hide_it_where_the_server_asks_for
     }
     buckets = {"DOCUMENTS_BUCKET": "d", "WORK_BUCKET": "w", "RESULTS_BUCKET": "r", "SOURCE_BUCKETS": "d,"}
     assert variables == buckets
-    # AND it may use the key they are encrypted with, if there is one (moto does not keep it with the function)
+    # AND it may use the key that they are encrypted with, if there is one (moto does not store it with the function)
     keys = {
         key["KeyArn"] for key in aws("kms").list_keys()["Keys"] if key["KeyId"] == made.get("VariablesKey")
     }
@@ -249,7 +251,7 @@ def test_storage_is_created_encrypted_and_takes_objects(
         bucket = outputs[name]
         rule = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
         assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
-        # AND an object goes in and out
+        # AND an object can be put and read
         s3.put_object(Bucket=bucket, Key="a.pdf", Body=b"%PDF-")
         assert s3.get_object(Bucket=bucket, Key="a.pdf")["Body"].read() == b"%PDF-"
 
@@ -260,7 +262,7 @@ def test_storage_is_created_encrypted_and_takes_objects(
 def test_packaging_uploads_every_template_and_both_definitions(
     aws: Any, documents: Path, tmp_path: Path
 ) -> None:
-    """The command of deploy/stack.sh, by the real AWS CLI."""
+    """Runs the command of deploy/stack.sh with the real AWS CLI."""
     s3, bucket, packaged = aws("s3"), f"packages-{secrets.token_hex(3)}", tmp_path / "packaged.yaml"
     s3.create_bucket(Bucket=bucket)
     subprocess.run(
@@ -275,7 +277,7 @@ def test_packaging_uploads_every_template_and_both_definitions(
         return str(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode())
 
     nested = [uploaded(key) for key in re.findall(rf"TemplateURL: \S+/{bucket}/(\S+)", packaged.read_text())]
-    assert len(nested) == 6  # the workers' twice
+    assert len(nested) == 6  # the workers' package twice
     (api,) = (template for template in nested if "AWS::ApiGatewayV2::Api" in template)
     definitions = [uploaded(key) for key in re.findall(rf"Location: s3://{bucket}/(\S+)", api)]
     assert [json.loads(text) for text in definitions] == [

@@ -13,7 +13,7 @@ from harness.fixtures import MakeStack
 from harness.machine import ROOT
 from harness.stack import Stack
 
-#: Lists the jobs that are not over, by group.
+#: Lists the unfinished jobs, by group.
 OPEN_JOBS = ("python", "-m", "durable_lambda.worker.open_jobs")
 
 
@@ -55,30 +55,30 @@ def test_old_jobs_finish_on_old_code_and_new_jobs_run_on_new_code(stack: Stack, 
     group(stack, "worker-2")
     new = accepted(stack, requiresApproval=True)
     wait_until(stack, new, "awaiting_approval")
-    # THEN both are open, each with its group, as open_jobs tells
+    # THEN open_jobs lists both as unfinished, each in its group
     assert open_jobs(stack) == {"worker": [old], "worker-2": [new]}
-    # AND each ends on the code it began on, whatever the function now says
+    # AND each ends on the code it began on, whichever group the function now uses
     for job_id in (old, new):
         stack.api.post(f"/approve/{job_id}", json={"approved": True, "approver": "ada"}).raise_for_status()
     assert "workflow" not in wait_until(stack, old, "done")["result"]
     assert wait_until(stack, new, "done")["result"]["workflow"] == 2
     assert old not in stack.logs("worker-next")
     assert new not in stack.logs("worker")
-    # AND nothing is left for version 1: its workers may go
+    # AND no job is left for version 1: its workers can be removed
     assert "worker" not in open_jobs(stack)
     stack.stop("worker")
     assert wait_until(stack, accepted(stack), "done")["result"]["workflow"] == 2
 
 
 def test_going_back_leaves_new_jobs_with_the_new_code(stack: Stack, tmp_path: Path) -> None:
-    # GIVEN version 2 has jobs, and is to be taken back
+    # GIVEN version 2 has jobs, and is to be rolled back
     add_next_version(stack, tmp_path)
     group(stack, "worker-2")
     new = accepted(stack, requiresApproval=True)
     wait_until(stack, new, "awaiting_approval")
     # WHEN the function goes back to version 1
     group(stack, "worker")
-    # THEN what comes from now on is version 1's, and what began on version 2 still ends there
+    # THEN new jobs belong to version 1, and those that began on version 2 still end there
     assert "workflow" not in wait_until(stack, accepted(stack), "done")["result"]
     stack.api.post(f"/approve/{new}", json={"approved": True, "approver": "ada"}).raise_for_status()
     assert wait_until(stack, new, "done")["result"]["workflow"] == 2

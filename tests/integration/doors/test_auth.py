@@ -1,4 +1,6 @@
-"""A stack with AUTH=on: nobody comes in without a token or a signature, a job is its requester's, and jobs run as before."""
+"""A stack with AUTH=on: nobody is let in without a token or a signature, a job belongs to its requester, and jobs run
+as before.
+"""
 
 import base64
 import hashlib
@@ -27,7 +29,7 @@ from harness.machine import ROOT, access_key, secret
 from harness.stack import Stack, client
 from harness.waiting import wait_for
 
-#: Run in an environment's container: what the function's process has in its environment.
+#: Runs in an environment's container: prints the environment variables of the function's process.
 FUNCTION_ENVIRONMENT = """
 import json, pathlib
 for process in pathlib.Path("/proc").glob("[0-9]*"):
@@ -52,7 +54,7 @@ def guarded(make_module_stack: MakeStack) -> Stack:
 
 
 def token(**asked: str) -> str:
-    """As a user gets one: `make token`."""
+    """A token as a user gets it, with `make token`."""
     variables = [f"{name}={value}" for name, value in asked.items()]
     done = subprocess.run(
         ["make", "-s", "token", *variables], cwd=ROOT, capture_output=True, text=True, check=True
@@ -66,7 +68,7 @@ def bare(stack: Stack, authorization: str | None) -> httpx.Response:
 
 
 def forged(part: int, **claims: Any) -> str:
-    """A good token of which one part was written anew, its signature as it was."""
+    """A good token with one part replaced and the signature unchanged."""
     parts = token().split(".")
     content = json.loads(base64.urlsafe_b64decode(parts[part] + "=="))
     text = json.dumps(content | claims).encode()
@@ -103,7 +105,7 @@ def test_without_a_good_token_the_http_api_answers_401(guarded: Stack, given: An
 
 
 def test_a_preflight_needs_no_token(guarded: Stack) -> None:
-    """A browser sends none with it: API Gateway answers it before any authorizer.
+    """A browser sends no token with it: API Gateway answers it before any authorizer.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
     """
@@ -123,7 +125,7 @@ def resonate(stack: Stack, auth: str | None, kind: str, **data: Any) -> int:
 def test_the_server_lets_nobody_in_without_a_token_and_each_only_as_far_as_it_must(guarded: Stack) -> None:
     assert resonate(guarded, None, "promise.get", id="doc/x") == 401
     assert resonate(guarded, "nonsense", "promise.get", id="doc/x") == 401
-    # A token of the HTTP API is none of the server's.
+    # The server does not accept a token of the HTTP API.
     assert resonate(guarded, token(), "promise.get", id="doc/x") == 401
     worker = secret("resonate_tokens_worker/doc")
     assert resonate(guarded, worker, "promise.get", id="doc/unknown") == 404
@@ -135,7 +137,7 @@ def test_the_server_lets_nobody_in_without_a_token_and_each_only_as_far_as_it_mu
     assert poll.status_code == 401
 
 
-# ---------------------------------------------------------------- whose a job is
+# ---------------------------------------------------------------- who owns a job
 
 
 def ask(
@@ -150,7 +152,7 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 
 def test_a_job_is_its_requester_s_alone(guarded: Stack) -> None:
-    """And another person's with the scope to approve, as far as that goes."""
+    """Another person with the scope to approve may also read it and decide."""
     body = job(requesterId="ada", requiresApproval=True)
     job_id = body["jobId"]
     assert code(ask(guarded, "POST", "/process-document", body, who="bob")) == (403, "requester_mismatch")
@@ -317,7 +319,7 @@ def signed(
 
 
 def send(request: httpx.Request, **changes: Any) -> httpx.Response:
-    """Send it with headers changed after it was signed, or another body, method or path."""
+    """Send it with headers that were changed after it was signed, or with another body, method or path."""
     headers = dict(request.headers) | changes.pop("headers", {})
     headers.pop("content-length", None)
     parts = {"method": request.method, "url": str(request.url), "content": request.content} | changes
@@ -366,7 +368,7 @@ def test_a_presigned_url_ends(guarded: Stack) -> None:
     assert s3_code(httpx.get(good.replace("X-Amz-Expires=3600", "X-Amz-Expires=36000"))) == (
         403, "SignatureDoesNotMatch",
     )  # fmt: skip
-    # Version 2, which boto3 still makes unless told otherwise, is what new buckets of AWS refuse too.
+    # boto3 still makes version 2 signatures unless told otherwise; new buckets in AWS refuse them too.
     old = boto3.client(
         "s3", endpoint_url=guarded.s3_url, region_name="us-east-1",
         aws_access_key_id=access_key("operator")[0], aws_secret_access_key=access_key("operator")[1],
@@ -411,7 +413,7 @@ def test_a_body_in_signed_chunks_is_checked_chunk_by_chunk(guarded: Stack) -> No
 
 
 def test_the_function_finds_its_own_key(guarded: Stack) -> None:
-    """Where AWS puts the role's; and not the file that it comes from."""
+    """It is where AWS puts the role's key; the file that it comes from is not readable."""
     guarded.lambda_.invoke(FunctionName="function", Payload=json.dumps(EVENT))
     # A container that has not been invoked yet runs no function.
     said = [

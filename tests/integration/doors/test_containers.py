@@ -1,4 +1,4 @@
-"""What a container may do, and whom it reaches."""
+"""What a container may do, and which services it can reach."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from harness.engine import docker, inspect
 from harness.machine import ROOT
 from harness.stack import SERVICES, Stack
 
-#: Whom each service can look up: the gateway reaches the environments and nothing behind them.
+#: Which names each service can look up: the gateway reaches the environments and nothing behind them.
 REACHES = {
     "gateway": {"lambda"},
     "lambda": {"gateway", "server", "worker", "localstack"},
@@ -50,7 +50,7 @@ def test_no_container_can_do_more_than_it_must(stack: Stack) -> None:
 
 
 def test_nobody_holds_dockers_socket_or_a_folder_of_the_host(stack: Stack) -> None:
-    """Except, to read: its secrets, and what the application was staged with (its routes, its samples)."""
+    """Exceptions, read-only: its secrets, and the application's staged files (its routes, its samples)."""
     staged = str(ROOT / ".state/apps") + "/"
     for service, container in containers(stack):
         for mount in container["Mounts"]:
@@ -64,7 +64,7 @@ def test_nobody_holds_dockers_socket_or_a_folder_of_the_host(stack: Stack) -> No
 
 
 def test_root_is_nobody_inside(stack: Stack) -> None:
-    """Not by its image's word only: the processes themselves run as another user, without capabilities."""
+    """Checks not only the image's setting: the processes themselves run as another user, without capabilities."""
     for service, container in containers(stack):
         said = docker("exec", container["Id"], "python", "-c", "print(open('/proc/1/status').read())")
         fields = dict(line.split(":", 1) for line in said.splitlines() if ":" in line)

@@ -1,4 +1,4 @@
-"""What a page can do that somebody on this machine opens: nothing, at any door.
+"""A web page that somebody opens on this machine can do nothing, at any of the stack's ports.
 
 Each request is what a browser sends: it sets `Host`, `Origin` and `Sec-Fetch-…` itself, and a page cannot change them.
 """
@@ -18,14 +18,14 @@ from harness.waiting import wait_for
 
 EVIL = "https://evil.example"
 INVOKE = "/2015-03-31/functions/function/invocations"
-#: A function's event that would be answered: the status of a job that is not there.
+#: An event that the function would answer: the status of a job that does not exist.
 EVENT = {
     "version": "2.0",
     "rawPath": "/status/none",
     "requestContext": {"http": {"method": "GET", "path": "/status/none"}, "stage": "$default"},
 }
 SEARCH = {"kind": "promise.get", "head": {"corrId": "c", "version": "2026-04-01"}, "data": {"id": "none"}}
-#: A request that each door serves: the stack's address of it, method, path, body, and the status of its answer.
+#: For each port, a request that it serves: address, method, path, body, and the status of the answer.
 DOORS: dict[str, tuple[str, str, str, Any, int]] = {
     "HTTP API": ("api_url", "GET", "/status/none", None, 404),
     "HTTP API, a change": ("api_url", "DELETE", "/jobs/none", None, 404),
@@ -50,7 +50,7 @@ def ask(stack: Stack, door: str, method: str = "", **headers: str) -> httpx.Resp
 
 
 def unreadable(answer: httpx.Response) -> bool:
-    """Whether a browser keeps the answer from every page."""
+    """Whether a browser hides the answer from every page."""
     return "access-control-allow-origin" not in answer.headers
 
 
@@ -63,13 +63,15 @@ def test_a_command_line_is_served_whatever_type_it_says(stack: Stack, door: str)
     expected = DOORS[door][-1]
     for kind in ("application/x-www-form-urlencoded", "application/json", "text/plain"):
         assert ask(stack, door, content_type=kind).status_code == expected
-    # An address that somebody typed in.
+    # As for an address that somebody typed in.
     assert ask(stack, door, sec_fetch_site="none", sec_fetch_mode="navigate").status_code == expected
 
 
 @pytest.mark.parametrize("door", DOORS)
 def test_dns_rebinding_ends_at_the_host(stack: Stack, door: str) -> None:
-    """The page's name has come to mean 127.0.0.1: to the browser the door is the page's own origin, answers and all."""
+    """The page's name now resolves to 127.0.0.1: to the browser the port is the page's own origin, so the page could
+    read answers.
+    """
     port = getattr(stack, DOORS[door][0]).rpartition(":")[2]
     for host in (f"evil.example:{port}", f"0.0.0.0:{port}", f"localhost.evil.example:{port}", "evil.example"):
         answer = ask(stack, door, host=host, sec_fetch_site="same-origin")
@@ -185,7 +187,7 @@ def test_a_bucket_may_let_a_page_in_by_its_own_rules(stack: Stack, open_bucket: 
     assert answer.headers["access-control-allow-origin"] == page["origin"]
     preflight = httpx.options(url, headers=page | {"access-control-request-method": "GET"})
     assert preflight.status_code == 200
-    # Not by another method, not another page, not another bucket.
+    # No other method, page or bucket is let in.
     assert httpx.put(url, content=b"x", headers=page).status_code == 403
     assert httpx.get(url, headers=page | {"origin": EVIL}).status_code == 403
     assert httpx.get(f"{stack.s3_url}/documents/contract.pdf", headers=page).status_code == 403
@@ -235,7 +237,7 @@ def test_a_presigned_url_works_from_a_command_line(stack: Stack) -> None:
 def test_a_containers_own_address_is_no_way_around(
     stack: Stack, service: str, port: int, method: str, path: str
 ) -> None:
-    """On Linux this machine, and so a browser on it, reaches the containers by their addresses on Docker's bridge."""
+    """On Linux, this machine reaches the containers by their addresses on Docker's bridge, and so does a browser on it."""
     networks = inspect(stack.containers(service)[0])["NetworkSettings"]["Networks"]
     address = next(network["IPAddress"] for network in networks.values())
     url = f"http://{address}:{port}{path}"
@@ -260,7 +262,7 @@ def offers(stack: Stack) -> int:
 
 
 def test_the_server_posts_to_no_address_inside(stack: Stack) -> None:
-    """Whoever may create a promise would make the server call what it reaches and they do not."""
+    """Otherwise, anybody who may create a promise could make the server call addresses that only the server can reach."""
     id = f"pages/{uuid.uuid4().hex[:8]}"
     target = f"http://lambda:8080{INVOKE}"
     before, offered = served(stack), offers(stack)

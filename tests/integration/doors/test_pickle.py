@@ -1,4 +1,4 @@
-"""Nobody's value is run as code: promises settled through the server's own door, with a pickle in them."""
+"""No value is run as code: promises are settled directly on the server with a pickle in their value."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ from harness.stack import Stack
 
 
 class Hostile:
-    """Unpickled, it makes a folder in the container where that happens."""
+    """When it is unpickled, it creates a folder in that container."""
 
     def __init__(self, trace: str) -> None:
         self.trace = trace
@@ -25,7 +25,7 @@ class Hostile:
 
 
 def hostile(trace: str) -> str:
-    """What the SDK writes for an exception, with a pickle that is none."""
+    """What the SDK writes for an exception, with hostile code as the pickle."""
     pickled = base64.b64encode(pickle.dumps(Hostile(trace))).decode()
     value = {"__type": "error", "message": "from outside", "__py_pickle": pickled}
     return base64.b64encode(json.dumps(value).encode()).decode()
@@ -38,7 +38,7 @@ def ran(stack: Stack, trace: str) -> list[str]:
     return [container for container in containers if docker("exec", container, *look).strip()]
 
 
-# The approval's question is a promise that anybody may settle; the step and the root are the workflow's own.
+# The approval's question is a promise that anybody may settle; the step and the root belong to the workflow.
 @pytest.mark.parametrize(("below", "named"), [(":4.1", "await_approval"), (":4", "await_approval"), ("", "")])
 def test_a_rejected_promises_value_is_not_run(stack: Stack, below: str, named: str) -> None:
     trace = f"/tmp/ran-{uuid.uuid4().hex}"  # noqa: S108 - in a container
@@ -50,16 +50,16 @@ def test_a_rejected_promises_value_is_not_run(stack: Stack, below: str, named: s
     answer = stack.resonate("promise.settle", id=f"doc/{job_id}{below}", state="rejected", value=value)
     assert answer["head"]["status"] == 200, answer
     if below == ":4":
-        # Nothing waits for the step but the workflow, which looks once it is answered.
+        # Only the workflow waits for the step, and it looks at it once the question is answered.
         stack.api.post(f"/approve/{job_id}", json={"approved": True, "approver": "a"}).raise_for_status()
-    # THEN the job ends as failed, in words
+    # THEN the job ends as failed, with a message in words
     failed = wait_until(stack, job_id, "failed")
     assert failed["error"]["code"] == "internal_error"
     assert failed["error"]["step"] == named
     assert "from outside" in failed["error"]["message"]
     if named:
         assert step(failed, named)["state"] == "failed"
-    # AND whoever reads it, through every environment, runs nothing
+    # AND reading it, through every environment, runs nothing
     for _ in range(4):
         status(stack, job_id)
     stack.api.get("/jobs").raise_for_status()

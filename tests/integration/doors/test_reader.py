@@ -1,4 +1,4 @@
-"""The process that reads a document, when the document has taken it over: what it reaches inside the stack."""
+"""What the process that reads a document can reach inside the stack when the document has taken it over."""
 
 import json
 import subprocess
@@ -12,9 +12,10 @@ from harness.machine import ROOT
 from harness.stack import Stack
 
 HOSTILE = ROOT / "durable_lambda/tests/worker/hostile.py"
-#: Refused by the filter or by Landlock; and what Python says where it cannot have a thread.
+#: The errors of a refusal by the filter or by Landlock, and Python's error when it cannot start a thread.
 SHUT = {"EPERM", "EACCES", "can't start new thread"}
-#: Runs inside the worker's container, as the worker does: hostile code as the reader, and again as any other process.
+#: Runs inside the worker's container, as the worker's user: the hostile code as the reader, then again as a normal
+#: process.
 DRIVER = """
 import asyncio, json, os, shutil, socket, subprocess, sys
 from pathlib import Path
@@ -92,14 +93,14 @@ def test_the_same_code_finds_them_open_where_nothing_closes_it_in(found: dict[st
 
 
 def test_the_worker_s_memory_is_closed_to_its_own_user(found: dict[str, Any]) -> None:
-    """Also to a process that nothing closes in: another reader on a kernel without Landlock, a shell in the container."""
+    """Even to an unconfined process, such as another reader on a kernel without Landlock, or a shell in the container."""
     worker = found["worker"]
     for door in (f"/proc/{worker}/environ", f"/proc/{worker}/mem", f"/proc/{worker}/fd", f"ptrace {worker}"):
         assert found["plain"][door] in SHUT, door
 
 
 def start(*options: str) -> subprocess.CompletedProcess[str]:
-    """A worker in a container like the stack's whose kernel has no Landlock; it is stopped once it has spoken."""
+    """A worker in a container like the stack's whose kernel has no Landlock; it is stopped after its first log lines."""
     profile = {"names": ["landlock_create_ruleset"], "action": "SCMP_ACT_ERRNO"}
     rules = json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [profile]})
     file = ROOT / ".state" / "no-landlock.json"

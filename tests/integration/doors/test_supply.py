@@ -1,4 +1,4 @@
-"""What is in the images is known: versions pinned, hashes locked, a bill of materials that names it all."""
+"""The contents of the images are known: pinned versions, locked hashes, and a bill of materials that lists everything."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import pytest
 from harness.engine import docker
 from harness.machine import ROOT, image
 
-#: Of everything that is built or installed: the images, the applications, the tools, the tests.
+#: The lock files of everything that is built or installed: the images, the applications, the tools, the tests.
 LOCKS = sorted(
     lock
     for lock in ROOT.glob("**/*requirements*.lock")

@@ -1,4 +1,4 @@
-"""Damage on a volume: noticed at the next start, said once, and nothing answered from it."""
+"""Damage on a volume is noticed at the next start and reported once, and nothing is answered from it."""
 
 import os
 import subprocess
@@ -17,9 +17,9 @@ from harness.stack import Stack
 from harness.waiting import wait_for
 
 
-@pytest.mark.skipif(official_server(), reason="what the official server does about damage is its own")
+@pytest.mark.skipif(official_server(), reason="only the embedded server checks for damage")
 def test_one_bit_in_the_servers_and_the_gateways_log(make_stack: MakeStack, tmp_path: Path) -> None:
-    # GIVEN accepted jobs and events, which nobody works on
+    # GIVEN accepted jobs and events, with nothing to process them
     stack = make_stack(services=["gateway", "localstack"])
     bodies = [job() for _ in range(8)]
     for body in bodies:
@@ -32,11 +32,11 @@ def test_one_bit_in_the_servers_and_the_gateways_log(make_stack: MakeStack, tmp_
     wait_for(
         lambda: httpx.get(f"{stack.resonate_url}/health", timeout=2).status_code == 200, "the server to run"
     )
-    # THEN it is not ready, stays so, and says why once
+    # THEN it is not ready, stays so, and logs the reason once
     for _ in range(2):
         assert httpx.get(f"{stack.resonate_url}/ready", timeout=5).status_code == 503
     assert unhealthy(server)
-    # AND no job is said to be unknown or safe
+    # AND no job is reported as unknown or as safe
     for answer in (
         submit(stack, job()),
         stack.api.get(f"/status/{bodies[0]['jobId']}"),
@@ -53,7 +53,7 @@ def test_one_bit_in_the_servers_and_the_gateways_log(make_stack: MakeStack, tmp_
     told = [line for line in stack.logs("server").splitlines() if "is damaged" in line]
     assert len(told) == 1, told
     assert "resonate.db-wal" in told[0]
-    # AND no backup is made of it but on purpose
+    # AND no backup is made of it unless it is forced
     file = tmp_path / "kept.tar"
     refused_backup = backup(stack, F=str(file))
     assert refused_backup.returncode != 0
@@ -90,5 +90,5 @@ def the_gateways_events(stack: Stack, gateway: str) -> None:
     refused = httpx.post(invoke, content=b"{}", headers=event, timeout=30)
     assert refused.status_code == 500
     assert "make restore F=" in refused.json()["Message"]
-    # Who waits for the function's answer gets it: that needs no store.
+    # Synchronous calls are still answered, because they need no store.
     assert httpx.post(invoke, content=b"{}", timeout=30).status_code == 200

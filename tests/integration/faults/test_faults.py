@@ -1,4 +1,4 @@
-"""A process dies or a door is shut, and the job goes on where it stopped."""
+"""A process dies or a service is unreachable, and the job continues where it stopped."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from harness.waiting import wait_for
 
 @pytest.fixture(autouse=True)
 def mended(stack: Stack) -> Iterator[None]:
-    """Whatever a test of this module broke is whole again after it."""
+    """Repairs whatever a test of this module broke."""
     yield
     stack.unpause_all()
     stack.start("server", "localstack", "worker", "lambda", "gateway")
@@ -24,7 +24,7 @@ def test_worker_killed_in_a_step_runs_only_that_step_again(stack: Stack) -> None
     # GIVEN a job that waits for approval, its first three steps done
     job_id = accepted(stack, requiresApproval=True)
     before = wait_until(stack, job_id, "awaiting_approval")
-    # AND that is then in the middle of store_results, for S3 stands still
+    # AND the job is then in the middle of store_results, because S3 is paused
     stack.pause("localstack")
     answer = stack.api.post(f"/approve/{job_id}", json={"approved": True, "approver": "a.person"})
     assert answer.status_code == 200, answer.text
@@ -60,7 +60,7 @@ def test_server_killed_in_a_step_loses_nothing(stack: Stack) -> None:
 
 
 def test_stopped_worker_gives_its_job_back_at_once(stack: Stack) -> None:
-    """A deployment (SIGTERM) does not cost the lease's time: another worker goes on."""
+    """After SIGTERM, as in a deployment, another worker continues without waiting for the lease to expire."""
     stack.pause("localstack")
     job_id = accepted(stack)
     wait_for(
@@ -83,7 +83,7 @@ def test_server_away_is_503_within_5_seconds_and_nothing_is_half_recorded(stack:
     assert int(answer.headers["retry-after"]) > 0
     assert answer.json()["error"]["code"] == "server_unavailable"
     assert took < 5
-    # Status says the same: the record is out of reach, which is not "unknown".
+    # A status call gets the same answer: the record is unreachable, which does not mean that the job is unknown.
     assert stack.api.get(f"/status/{body['jobId']}").status_code == 503
     stack.start("server")
     # Nothing half-recorded: the job is unknown, and the same job is accepted and runs.
@@ -95,7 +95,9 @@ def test_server_away_is_503_within_5_seconds_and_nothing_is_half_recorded(stack:
 
 
 def test_two_clients_at_once_never_crash_an_environment(stack: Stack) -> None:
-    """The bare emulator dies on a second request while one runs; here it waits for a free environment."""
+    """The emulator alone crashes on a second request while one runs; here the second request waits for a free
+    environment.
+    """
     with ThreadPoolExecutor(16) as clients:
         ids = list(clients.map(lambda _: accepted(stack), range(48)))
     for job_id in ids:

@@ -1,4 +1,4 @@
-"""Copies of the stack with the probe functions in place of the real one: the gateway and its environments alone."""
+"""Copies of the stack with only the gateway and its environments, which run the probe functions."""
 
 from collections.abc import Callable
 from typing import Any

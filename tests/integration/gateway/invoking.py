@@ -13,9 +13,9 @@ from harness.engine import docker
 from harness.stack import Stack
 from harness.waiting import wait_for
 
-#: Laid over the stack: the probe functions of these tests in place of an application's.
+#: Merged over the stack: the probe functions of these tests instead of an application's.
 PROBE = "tests/integration/gateway/probe.yaml"
-#: Short times, so that what takes AWS seconds is seen in seconds.
+#: Short times, so that the tests do not take minutes.
 PROBE_SETTINGS = {
     "LAMBDA_TIMEOUT": "2",
     "LAMBDA_MEMORY_MB": "128",
@@ -26,7 +26,7 @@ PROBE_SETTINGS = {
 
 @dataclass
 class Invoked:
-    """What an invocation came to."""
+    """The outcome of an invocation."""
 
     status: int
     payload: Any
@@ -57,7 +57,7 @@ def call(stack: Stack, event: object, **options: Any) -> Invoked:
 
 
 def wait_until_busy(stack: Stack, count: int = 1) -> None:
-    """Waits until so many environments have a request inside."""
+    """Waits until `count` environments are running a request."""
     health = f"{stack.lambda_url}/_local/health"
     wait_for(lambda: httpx.get(health).json()["busy"] >= count, f"{count} busy environments", every=0.02)
 
@@ -70,7 +70,7 @@ class Process:
     state: str
 
     def ran(self) -> int:
-        """Nanoseconds that all its threads have had on a processor; see proc(5)."""
+        """Processor time of all its threads in nanoseconds; see proc(5)."""
         tasks = Path(f"/proc/{self.pid}/task")
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir())
 

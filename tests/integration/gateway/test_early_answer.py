@@ -1,4 +1,4 @@
-"""The classic bug of a Lambda in front of a workflow engine, and the cure's proof."""
+"""The classic bug of a Lambda function in front of a workflow engine: it loses the job."""
 
 from collections.abc import Callable
 
@@ -39,5 +39,5 @@ def test_answering_before_the_promise_exists_loses_the_job(
     # AND its environment is lost before another request thaws it
     wait_until_frozen(stack)
     stack.restart("lambda")
-    # THEN the job that was said to be accepted exists nowhere, and who would have recorded it is gone
+    # THEN the job that was reported as accepted exists nowhere, and the thread that would have recorded it is gone
     assert not recorded()

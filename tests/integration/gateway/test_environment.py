@@ -22,18 +22,18 @@ MakeProbe = Callable[..., Stack]
 
 @pytest.fixture(scope="module")
 def probe(make_probe: MakeProbe) -> Stack:
-    """With time enough to start anew after a crash, on a busy machine too."""
+    """With enough time to start again after a crash, even on a busy machine."""
     stack = make_probe(LAMBDA_TIMEOUT="8")
     invoke(stack, {"do": "state"})
     return stack
 
 
 def stands_still(stack: Stack, word: str = "bootstrap.py") -> None:
-    """Seen from outside: stopped, and not a nanosecond of processor time while much else happens on the machine."""
+    """Seen from outside: the processes are stopped and use no processor time while other things happen on the machine."""
     for process in wait_until_frozen(stack, word):
         before = process.ran()
         for _ in range(50):
-            # A thread that ticks every 10 ms would have run in between.
+            # A thread that ticks every 10 ms would have run in the meantime.
             httpx.get(f"{stack.lambda_url}/_local/health")
         assert process.ran() == before
 
@@ -80,7 +80,8 @@ def test_cold_start_is_the_first_request_only(make_probe: MakeProbe) -> None:
     cold = call(stack, {"do": "state"})
     assert "INIT_START Runtime Version: python:3.13" in cold.log
     assert re.fullmatch(r"\d+\.\d\d ms", cold.report["Init Duration"])
-    # "Billed Duration" has the Init phase in it: https://aws.amazon.com/blogs/compute/aws-lambda-standardizes-billing-for-init-phase/
+    # "Billed Duration" includes the Init phase:
+    # https://aws.amazon.com/blogs/compute/aws-lambda-standardizes-billing-for-init-phase/
     spent = float(cold.report["Duration"].split()[0]) + float(cold.report["Init Duration"].split()[0])
     assert spent <= int(cold.report["Billed Duration"].split()[0]) <= spent + 1.02
     warm = call(stack, {"do": "state"})

@@ -234,7 +234,7 @@ def test_binary_bodies_are_base64(probe: Stack, kind: str | None, body: bytes, e
 
 
 def test_compressed_body_arrives_as_it_was_sent(probe: Stack) -> None:
-    """HTTP API has no content decoding; what is no gzip at all is no business of the gateway's either."""
+    """HTTP API has no content decoding; so the gateway does not check whether the body really is gzip."""
     for body in (gzip.compress(b'{"a": 1}'), b"no gzip"):
         headers = {"content-type": "application/json", "content-encoding": "gzip"}
         event = seen(probe.api.put("/files/x", content=body, headers=headers))
@@ -397,10 +397,10 @@ def test_headers_over_10240_bytes_are_431(probe: Stack, size: int) -> None:
 
 
 def test_integration_over_its_limit_is_503_and_the_function_goes_on(make_probe: Callable[..., Stack]) -> None:
-    """ "Maximum integration timeout: 30 seconds" (1 s here). What the client gets is in no page of AWS's; users report 503
+    """ "Maximum integration timeout: 30 seconds" (1 s here). AWS does not document what the client gets; users report 503
     and "Service Unavailable": https://github.com/anomalyco/sst/issues/2232."""
     stack = make_probe(API_INTEGRATION_SECONDS="1", LAMBDA_TIMEOUT="10", LAMBDA_BURST_SECONDS="20")
-    # Cold it might take that second to start.
+    # A cold start might take that second.
     invoke(stack, {})
     script = {"do": "sleep", "seconds": 2.5}
     assert said(stack.api.post("/answer", json=script)) == (503, {"message": "Service Unavailable"})

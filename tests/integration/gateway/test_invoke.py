@@ -212,7 +212,9 @@ def test_a_response_over_6_mb_is_a_function_error(probe: Stack) -> None:
 
 
 def test_out_of_memory_is_reported_as_such(probe: Stack) -> None:
-    """Seen by the supervisor; by the kernel: test_memory.py, which says where the words come from."""
+    """Noticed by the supervisor. test_memory.py tests the case where the kernel notices, and names the source of the
+    message.
+    """
     failed = call(probe, {"do": "grow", "megabytes": 300})
     assert failed.error == "Unhandled"
     assert failed.payload == {

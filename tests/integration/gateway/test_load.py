@@ -1,6 +1,6 @@
-"""64 clients at once on each door, and environments that crash meanwhile: nothing dropped but clean 429s.
+"""64 clients at once on each API while environments crash: no request is lost, apart from clean 429s.
 
-LOAD_SECONDS is how long each door is loaded: 15 by default, 60 for the full proof.
+LOAD_SECONDS tells how long each API is loaded: 15 by default, 60 for the full test.
 """
 
 import itertools
@@ -42,7 +42,7 @@ def figures(stack: Stack) -> tuple[float, int]:
 
 
 def load(url: str, until: float, numbers: Iterator[int], wrap: bool, answers: Counter[str]) -> None:
-    """One client: asks on, and notes every answer; whose number comes back wrong is noted as such."""
+    """One client: sends request after request and records every answer, including those with a wrong number."""
     with httpx.Client(timeout=60) as client:
         while time.monotonic() < until:
             number = next(numbers)
@@ -82,12 +82,12 @@ def crash(stack: Stack, times: int, pause: float) -> int:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("door", ["lambda", "http"])
 def test_64_clients_and_10_crashes(loaded: Stack, door: str) -> None:
-    """A crash costs at most the request that was inside; memory and descriptors stay flat."""
+    """A crash costs at most the request that was running; memory and descriptors stay flat."""
     wrap = door == "http"
     path = "/answer" if wrap else "/2015-03-31/functions/function/invocations"
     url = (loaded.api_url if wrap else loaded.lambda_url) + path
     httpx.post(url, content=json.dumps({"answer": {}}))
-    # A short run first: what is allocated once is not a leak.
+    # A short run first, because what is allocated only once is not a leak.
     answers: Counter[str] = Counter()
     numbers = itertools.count()
 

@@ -1,4 +1,4 @@
-"""An environment that is lost with a request inside, as a host of AWS's can be.
+"""An environment is lost while it runs a request, as can happen to a host in AWS.
 
 AWS: "ServiceException: The AWS Lambda service encountered an internal error", 500,
 https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors; behind an HTTP API it is
@@ -30,7 +30,7 @@ def pair(make_probe: Callable[..., Stack]) -> Stack:
 
 
 def running(stack: Stack) -> list[str]:
-    """The containers whose function runs; that of any other is frozen, or there is none."""
+    """The containers whose function is running; in all others it is frozen or not started."""
 
     def runs(container: str) -> bool:
         rows = docker("top", container, "-eo", "pid,stat,args").splitlines()
@@ -46,8 +46,8 @@ def environments(stack: Stack) -> int:
 @pytest.mark.parametrize("door", ["lambda", "http"])
 def test_killed_container_costs_the_request_inside_and_no_other(pair: Stack, door: str) -> None:
     wait_for(lambda: environments(pair) == 2, "two environments")
-    # An answer is out a moment before its function stands still.
-    wait_for(lambda: not running(pair), "both functions to stand still")
+    # The answer is sent a moment before the function is frozen.
+    wait_for(lambda: not running(pair), "both functions to be frozen")
 
     def ask(event: dict[str, Any]) -> httpx.Response:
         return pair.api.post("/answer", json=event)
@@ -74,13 +74,13 @@ def test_killed_container_costs_the_request_inside_and_no_other(pair: Stack, doo
                 assert raised.value.response["Error"]["Code"] == "ServiceException"
                 assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
                 assert isinstance(raised.value, pair.lambda_.exceptions.ServiceException)
-            # THEN the others have their answers,
+            # THEN the others get their answers,
             assert [other.result() for other in others] == [{"n": n} for n in range(5)]
-            # AND the environment that is left serves on.
+            # AND the remaining environment continues to serve.
             wait_for(lambda: environments(pair) == 1, "the loss to be noticed")
             assert invoke(pair, {"after": 1}) == {"after": 1}
     finally:
-        # What docker kill ended stays down until it is started; then it is found and serves.
+        # After docker kill a container stays down until it is started; then it is found and serves.
         pair.start("lambda")
     wait_for(lambda: environments(pair) == 2, "the environment to come back")
     both = ThreadPoolExecutor(2).map(lambda _: invoke(pair, {"do": "sleep", "seconds": 1}), range(2))

@@ -28,14 +28,16 @@ def is_out_of_memory(failed: Invoked) -> None:
 
 
 def test_kernel_kills_the_function_and_nothing_else(make_probe: MakeProbe) -> None:
-    """The container's limit is met before the function's (1024 MB), as when it allocates faster than we look."""
+    """The container's limit is met before the function's (1024 MB), as when it allocates faster than the supervisor
+    checks.
+    """
     stack = make_probe(LAMBDA_MEMORY_MB="1024", LAMBDA_MEM_LIMIT="256m", LAMBDA_TIMEOUT="20")
     (container,) = stack.containers("lambda")
     before = inspect(container)["State"]["StartedAt"]
     for do in ({"do": "grow", "megabytes": 600}, {"do": "write", "path": "/tmp/full", "bytes": 400 * 2**20}):
         first = invoke(stack, {"do": "state"})["born"]
         is_out_of_memory(call(stack, do))
-        # /tmp outlives the crash: emptied, so that there is room to start anew.
+        # /tmp keeps its files after the crash; it is emptied, so that there is memory to start again.
         stack.compose("exec", "-T", "lambda", "sh", "-c", "rm -f /tmp/full")
         assert invoke(stack, {"do": "state"})["born"] > first
     after = inspect(container)

@@ -1,4 +1,5 @@
-"""What no client should send: answered or hung up on, never a 5xx, and the next request is served.
+"""Requests that no client should send are answered, or the connection is closed. There is never a 5xx, and the next
+request is served.
 
 AWS documents nothing of this; the rules are HTTP's own (RFC 9112).
 """
@@ -73,7 +74,7 @@ def statuses(url: str, data: bytes) -> list[int]:
             while chunk := peer.recv(65536):
                 received += chunk
         except ConnectionError:
-            # It hung up before it had read all of it, which is its right once it has answered.
+            # The server closed before it had read everything, which is allowed once it has answered.
             pass
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) [A-Z]", received)]
 

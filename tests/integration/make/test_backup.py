@@ -18,7 +18,7 @@ from harness.world import FILES, open_folder
 
 
 def hold_jobs(clone: Clone, crashes: Path, **settings: str) -> None:
-    """Start the clone's worker anew, so that it stands still where a job's name asks for it (harness/world.py)."""
+    """Restart the clone's worker, so that it stops at the point that a job's name asks for (harness/world.py)."""
     files = ["compose.yaml", clone.run("bin/application", **settings).stdout.splitlines()[-1], *FILES]
     said = clone.run(
         "docker", "compose", *(part for file in files for part in ("--file", file)), "up", "--detach", "--wait",
@@ -59,17 +59,17 @@ def test_running_jobs_go_on_in_another_clone(
         assert client.post("/process-document", json=body).status_code == 202
     wait_for(lambda: status(client, done["jobId"])["status"] == "done", "the first job to be done")
     wait_for(lambda: status(client, waiting["jobId"])["status"] == "awaiting_approval", "the second to wait")
-    wait_for(lambda: (crashes / running["jobId"]).exists(), "the third to stand in its step")
+    wait_for(lambda: (crashes / running["jobId"]).exists(), "the third to be in the middle of its step")
     before = {body["jobId"]: status(client, body["jobId"]) for body in (done, waiting, running)}
     # WHEN it is copied, while it runs
     file = tmp_path / "kept.tar"
     backup = here.make("backup", f"F={file}", **store)
     assert backup.returncode == 0, backup.stdout
     assert "it was paused for" in backup.stdout
-    # THEN it goes on as if nothing had been
+    # THEN it continues as if nothing had happened
     (crashes / f"{running['jobId']}.go").touch()
     wait_for(lambda: status(client, running["jobId"])["status"] == "done", "the third job to be done")
-    # AND the copy lies beside nothing else, for its owner's eyes only
+    # AND the backup is the only new file, and only its owner can read it
     assert [path.name for path in tmp_path.iterdir() if "backup" in path.name] == []
     assert file.stat().st_mode & 0o077 == 0
     # WHEN the state is put into another clone
@@ -83,11 +83,11 @@ def test_running_jobs_go_on_in_another_clone(
     ended = {step["name"]: step for step in status(client, running["jobId"])["steps"]}
     for step in before[running["jobId"]]["steps"][:3]:
         assert ended[step["name"]] == step
-    # AND the waiting one hears its answer there
+    # AND the waiting job gets its answer there
     verdict = {"approved": True, "approver": "a.person"}
     assert client.post(f"/approve/{waiting['jobId']}", json=verdict).status_code == 200
     wait_for(lambda: status(client, waiting["jobId"])["status"] == "done", "the second job to be done there")
-    # AND an approval given there is not heard here
+    # AND an approval given there has no effect here
     assert status(here.api(), waiting["jobId"])["status"] == "awaiting_approval"
     # AND make up unpauses what a killed backup leaves paused
     assert here.run("docker", "compose", "pause", **store).returncode == 0
@@ -129,7 +129,7 @@ def test_what_stands_in_the_way_of_a_backup(
 
 
 def backup_file(path: Path, **changed: str) -> Path:
-    """A backup of nothing, as make backup writes it; `changed` are lines of its manifest."""
+    """An empty backup, as make backup writes it; `changed` are replaced lines of its manifest."""
     lines = {"format": "1", "server": "embedded", "project": "p", "made": "now", "version": "abc"} | changed
     parts = {"manifest": "".join(f"{k}={v}\n" for k, v in lines.items()).encode()}
     parts |= {f"{service}.tar": b"" for service in ("server", "localstack", "gateway")}
@@ -151,7 +151,7 @@ def of_another_format(path: Path) -> None:
 
 
 def damaged(path: Path) -> None:
-    """One byte of the manifest is another one."""
+    """Changes one byte of the manifest."""
     data = bytearray(backup_file(path).read_bytes())
     data[data.index(b"made=now") + 5] ^= 1
     path.write_bytes(data)

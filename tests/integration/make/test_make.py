@@ -1,4 +1,4 @@
-"""The Makefile's verbs, run as a newcomer runs them: in a fresh clone, beside whatever else runs."""
+"""The Makefile's targets, run as a new user runs them: in a fresh clone, beside other stacks."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def test_up_submit_down_up_reset(clone: Clone) -> None:
     assert re.search(r"The jobs are with the (official|embedded) server", clone.make("status").stdout)
     # WHEN it is stopped and started again
     assert clone.make("down").returncode == 0
-    # (by Compose alone, which what make up found out serves as well)
+    # (with Compose alone, which also uses what make up detected)
     plain = clone.run("docker", "compose", "up", "--detach", "--wait")
     assert plain.returncode == 0, plain.stdout
     api = re.search(r"HTTP API\s+(http://\S+)", clone.make("status").stdout)
@@ -54,7 +54,7 @@ def test_up_submit_down_up_reset(clone: Clone) -> None:
         lambda: httpx.get(f"{api[1]}/status/job-001").json()["status"] == "done",
         "job-001 to be done after a restart",
     )
-    # WHEN it is reset THEN nothing of it is left
+    # WHEN it is reset THEN nothing of it remains
     assert clone.make("reset").returncode == 0
     assert clone.leftovers() == ""
 
@@ -100,7 +100,7 @@ def test_what_stands_in_the_way_is_one_sentence(
 
 
 def shim(folder: Path, name: str, script: str) -> None:
-    """A command that stands in for the machine's own."""
+    """A command that replaces the machine's own."""
     folder.mkdir(exist_ok=True)
     path = folder / name
     path.write_text(f"#!/bin/bash\n{script}\n")
@@ -161,7 +161,7 @@ def test_either_kind_of_health_checks_is_every_service_s(clone: Clone) -> None:
 
 
 def test_no_engine_where_we_may_not_install_one_says_what_to_install(clone: Clone, tmp_path: Path) -> None:
-    """A machine without docker and without apt: every command it does have is linked, those two are not."""
+    """A machine without docker and apt: all of its other commands are linked."""
     tools = tmp_path / "tools"
     tools.mkdir()
     for folder in reversed(os.environ["PATH"].split(":")):

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.timeout(900)
 APP = "apps/expenses"
 #: A call that its function answers.
 EVENT = {"httpMethod": "GET", "path": "/expenses/none"}
-#: At the end of a function: its answers say whose it is.
+#: Appended to a function, so that its answers tell which clone it belongs to.
 MARKED = """
 
 _unmarked = lambda_handler
@@ -26,7 +26,7 @@ def lambda_handler(event, context=None):
 
 @pytest.fixture
 def clones(tmp_path: Path) -> Iterator[tuple[Clone, Clone]]:
-    """Two clones of one name; the second's function and gateway are edited."""
+    """Two clones with the same project name; function and gateway of the second are edited."""
     with cloned(tmp_path / "first") as first, cloned(tmp_path / "second", first.project) as second:
         with (second.folder / APP / "lambda_function.py").open("a") as function:
             function.write(MARKED)
@@ -39,7 +39,7 @@ def clones(tmp_path: Path) -> Iterator[tuple[Clone, Clone]]:
 
 
 def whose(clone: Clone) -> tuple[str, str]:
-    """Whose function and whose gateway run now."""
+    """Which clone's function and gateway are running."""
     answer = clone.invoke(EVENT)
     assert answer.status_code == 200, answer.text
     function = (answer.json().get("headers") or {}).get("x-clone", "first")

@@ -1,4 +1,4 @@
-"""All that can be read of S3, in a form that can be compared."""
+"""Everything that can be read from S3, in a form that can be compared."""
 
 import hashlib
 from collections.abc import Iterable
@@ -105,8 +105,8 @@ def read_bucket(client: Any, bucket: str) -> dict[str, Any]:
 
 
 def read_all(client: Any, bucket: str = "") -> dict[str, Any]:
-    """Everything of the client's account; with `bucket`, the names of all buckets, and what is in that one and those whose
-    names go on from it (`bucket-…`).
+    """Everything in the client's account; with `bucket`, the names of all buckets, and the contents of that bucket and
+    of those whose names begin with `bucket-`.
     """
     buckets = client.list_buckets()["Buckets"]
     names = (found["Name"] for found in buckets)
@@ -115,7 +115,7 @@ def read_all(client: Any, bucket: str = "") -> dict[str, Any]:
 
 
 def differences(before: Any, after: Any, path: str = "") -> list[str]:
-    """Each place where the two differ, one line each."""
+    """One line for each place where the two differ."""
     if isinstance(before, dict) and isinstance(after, dict):
         found = []
         for name in sorted(before.keys() | after.keys(), key=str):

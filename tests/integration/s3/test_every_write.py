@@ -1,4 +1,4 @@
-"""Every kind of write, then kill -9: all that can be read is as it was."""
+"""Every kind of write, then kill -9: everything that can be read is unchanged."""
 
 import base64
 import hashlib
@@ -22,9 +22,9 @@ PART = b"p" * (5 * 1024 * 1024)
 
 
 def survives(s3: S3, bucket: str) -> dict[str, Any]:
-    """Kill, start, and compare the test's own buckets and the names of all. Returns what there is.
+    """Kill, start, and compare the test's own buckets and the names of all buckets. Returns the contents.
 
-    That the others are whole as well, after all those kills, is seen by the last test: to read them each time takes minutes.
+    The last test checks the other buckets after all kills, because reading them each time would take minutes.
     """
     before = read_all(s3.client, bucket)
     s3.kill()
@@ -36,7 +36,7 @@ def survives(s3: S3, bucket: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def left(s3: S3) -> dict[str, Any]:
-    """What was there at the beginning, and what each test left in its buckets."""
+    """The contents at the beginning, and those that each test left in its buckets."""
     found = read_all(s3.client)
     del found["buckets"]
     return found
@@ -257,7 +257,7 @@ def test_objects_with_everything(s3: S3, bucket: str, algorithm: str) -> None:
     assert found["kms"]["get_object"]["ServerSideEncryption"] == "aws:kms"
     assert found["cold"]["get_object"]["StorageClass"] == "GLACIER"
     assert "ongoing-request" in found["cold"]["get_object"]["Restore"]
-    # Without its key it cannot be read, so what is above has not compared it.
+    # It cannot be read without its key, so the comparison above did not include it.
     read = c.get_object(Bucket=bucket, Key="sse-c", SSECustomerAlgorithm="AES256", SSECustomerKey="k" * 32)
     assert read["Body"].read() == b"c"
     assert found["sse-c"]["get_object"] == "InvalidRequest"
@@ -365,7 +365,9 @@ def test_versions_and_delete_markers(s3: S3, bucket: str) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_pages_of_versions_name_each_once(s3: S3, bucket: str, size: int) -> None:
-    """Where LocalStack's order of versions (by date) is not that of their ids: parts, and the version null."""
+    """Tests versions whose order by date, as LocalStack lists them, differs from the order of their ids: parts, and the
+    version null.
+    """
     c = s3.client
     for key in ("a", "b"):
         c.put_object(Bucket=bucket, Key=key, Body=b"null")
@@ -459,7 +461,7 @@ def test_stop_and_start_keeps_everything_and_the_hooks_change_nothing(
     s3: S3, docker_stop: Callable[[], float], left: dict[str, Any]
 ) -> None:
     before = read_all(s3.client)
-    # What every test before left is as it left it, whatever was killed since.
+    # What every earlier test left is unchanged, despite all the kills since then.
     assert differences(left, {name: before.get(name) for name in left}) == []
     s3.client.put_object(Bucket="documents", Key="letter.txt", Body=b"edited by a person")
     before |= read_all(s3.client, "documents")

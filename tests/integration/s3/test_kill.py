@@ -1,4 +1,4 @@
-"""kill -9 at random moments: what was acknowledged is there, and nothing else.
+"""kill -9 at random moments: every acknowledged write is there, and nothing else.
 
 S3_KILLS=100 S3_SEED=7 make itest T=tests/integration/s3/test_kill.py
 """
@@ -52,7 +52,7 @@ def test_acknowledged_writes_are_there_after_each_kill(s3: S3, record_property: 
 
 
 def write_until_killed(s3: S3, writers: list[Writer], seconds: float) -> None:
-    """All writers at once, until the process dies under them."""
+    """All writers at once, until the process is killed."""
     over = threading.Event()
     failures: list[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""Values that look like the ledger's own marks, in every field that a client can fill, over a kill -9."""
+"""Values that look like the ledger's own marks, in every field that a client can fill, survive kill -9."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from .conftest import S3
 from .reading import BUCKET_READS, ask, differences, read_object
 from .test_volume import logs
 
-#: What the ledger marks dates and attributes of its own with, and what may be taken for it.
+#: The ledger's own marks for dates and attributes, and texts that could be mistaken for them.
 ODD = ("$date", "$$date", "$tags", "$deleted", '{"$date":"soon"}', "2026-01-01T00:00:00", "null", "ü$date")
 ARN = "arn:aws:sqs:us-east-1:000000000000:nobody"
 
@@ -185,8 +185,8 @@ def fill_objects(client: Any, bucket: str, odd: str) -> None:
 
 
 def seen(client: Any, bucket: str) -> dict[str, Any]:
-    """All that can be read of the bucket. Its listing in one page: LocalStack's pages stumble over keys that a URL
-    spells otherwise.
+    """All that can be read of the bucket. Its listing in one page: LocalStack's paging fails on keys that are encoded
+    in a URL.
     """
     found: dict[str, Any] = {read: ask(client, read, Bucket=bucket) for read in BUCKET_READS}
     listed = found["versions"] = ask(client, "list_object_versions", Bucket=bucket)
@@ -201,7 +201,7 @@ def seen(client: Any, bucket: str) -> dict[str, Any]:
 
 
 def test_odd_values_come_back_after_a_kill(s3: S3) -> None:
-    # The one that was seen: S3 did not start again.
+    # This value once kept S3 from starting again.
     s3.client.create_bucket(Bucket="seen")
     s3.client.put_object(Bucket="seen", Key="k", Body=b"x", Metadata={"$date": "soon"})
     for number, odd in enumerate(ODD):
@@ -216,7 +216,7 @@ def test_odd_values_come_back_after_a_kill(s3: S3) -> None:
 
 
 def test_one_bit_in_the_ledgers_log(s3: S3) -> None:
-    """The last test of the module: S3 serves no more after it."""
+    """The last test of the module, because S3 serves nothing after it."""
     s3.client.create_bucket(Bucket="acknowledged")
     for number in range(10):
         s3.client.put_object(Bucket="acknowledged", Key=f"k{number}", Body=b"secret" * 100)

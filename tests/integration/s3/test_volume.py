@@ -67,7 +67,7 @@ def test_a_second_localstack_on_the_volume_is_refused(own: tuple[Stack, S3]) -> 
 
 
 def logs(container: str) -> str:
-    """What it has said, on both streams."""
+    """Its log, of both streams."""
     done = subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=True)
     return done.stdout + done.stderr
 
@@ -78,7 +78,7 @@ def cramped(make_stack: Callable[..., Stack], tmp_path: Path) -> Iterator[S3]:
     (tmp_path / "small.yaml").write_text(SMALL_VOLUME)
     stack = make_stack(services=["localstack"], files=[str(tmp_path / "small.yaml")])
     s3 = S3(stack)
-    # What is in memory is gone when nothing has it mounted: a second container holds it over the kill.
+    # A volume in memory is lost when nothing mounts it, so a second container keeps it mounted during the kill.
     mount = docker("inspect", "--format", "{{range .Mounts}}{{.Name}}{{end}}", s3.container).strip()
     image = docker("inspect", "--format", "{{.Config.Image}}", s3.container).strip()
     holder = docker(

@@ -1,4 +1,4 @@
-"""What is there of the writers' items, as it can be read, and whether it is what they know."""
+"""Reads the writers' items from S3, and checks whether they match what the writers know."""
 
 import base64
 import contextlib
@@ -16,7 +16,7 @@ md5 = functools.partial(hashlib.md5, usedforsecurity=False)
 SUMS: dict[str, str] = {}
 #: Bytes that were put, by their SHA-256, as far as they are few: what parts are copied from.
 BODIES: dict[str, bytes] = {}
-ANY = "any"  # a version id nobody was told
+ANY = "any"  # a version id that no client was told
 Item = tuple[str, ...]
 ABSENT: dict[str, Any] = {}
 
@@ -33,7 +33,7 @@ def described(body: bytes | None, metadata: dict[str, str], tags: dict[str, str]
 
 
 def found(client: Any, item: Item) -> Any:
-    """The item, as it can be read."""
+    """The item, as it is read from S3."""
     find: dict[str, Callable[..., Any]] = {
         "object": find_object,
         "upload": find_upload,
@@ -123,7 +123,7 @@ def find_locked(client: Any, key: str) -> dict[str, Any]:
 
 
 def same(known: Any, there: Any) -> bool:
-    """Whether what is there is what is known, ids nobody was told aside."""
+    """Whether the item that was read matches the known one, except for ids that no client was told."""
     if isinstance(known, list):
         return len(known) == len(there) and all(
             one == other | ({"id": ANY} if one["id"] == ANY else {})

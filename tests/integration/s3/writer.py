@@ -1,8 +1,8 @@
-"""Random writes, and what must be there after each.
+"""Random writes, and what S3 must hold after each.
 
 A writer works alone on keys and buckets of its own, so it knows what each of its calls leaves behind. What it knows
 is kept as items: a key with its versions, an upload with its parts, a bucket with its configuration. A call that was
-answered has happened. Of the one call that was not, all items must have changed, or none.
+answered has happened. For the one call that was not answered, either all of its items have changed, or none.
 """
 
 import hashlib
@@ -218,7 +218,7 @@ class Writer:
         bucket, key, _ = self.key()
         self.call(
             "create_multipart_upload",
-            # Of an upload nobody knows the id of, nothing can be asked.
+            # Nothing can be asked about an upload whose id is unknown.
             lambda answer: {("upload", bucket, key, answer["UploadId"]): {"begun": True}} if answer else {},
             Bucket=bucket,
             Key=key,
@@ -251,7 +251,7 @@ class Writer:
             return
         whole = b"".join(self.bodies[item, number] for number in parts)
         if any(md5(self.bodies[item, number]).hexdigest() != part["md5"] for number, part in parts.items()):
-            return  # a part in doubt turned out not to have come: its bytes before are not at hand any more
+            return  # a part in doubt turned out not to have been stored: its earlier bytes are no longer known
         target = ("object", item[1], item[2])
         digests = b"".join(bytes.fromhex(part["md5"]) for part in parts.values())
         version = described(whole, {"by": "parts"}, {})

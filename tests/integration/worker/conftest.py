@@ -1,3 +1,5 @@
-"""Workers of apps/documents beside a world that misbehaves on order; they die or stand still on order."""
+"""Workers of apps/documents, with outside servers that misbehave when a test asks for it; the workers die or stop when
+a test asks for it.
+"""
 
 from harness.world_fixtures import *  # noqa: F403

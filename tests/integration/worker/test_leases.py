@@ -1,4 +1,4 @@
-"""Leases: a busy worker keeps them, a job that waits needs none."""
+"""Leases: a busy worker keeps them, and a waiting job needs none."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from harness.machine import ROOT
 from harness.stack import Stack
 from harness.waiting import wait_for
 
-#: Seconds: what a user gets (RESONATE_TASK_TTL_SECONDS).
+#: Seconds; the default (RESONATE_TASK_TTL_SECONDS).
 TTL = 2
 #: Jobs at once: each reader wants a processor, and there are twice as many as there are processors.
 PLACES = 2 * (os.cpu_count() or 1)
@@ -77,7 +77,7 @@ def memory(stack: Stack) -> float:
     """MB of the worker's own process."""
     read = "for f in /proc/[0-9]*; do grep -q worker.py $f/cmdline && grep -E 'PPid|VmRSS' $f/status; done"
     said = stack.compose("exec", "-T", "worker", "sh", "-c", read).split()
-    # Its init has it on its command line as well, and is small.
+    # The container's init process has the same words on its command line, and is small.
     return max(int(said[n + 1]) for n, word in enumerate(said) if word == "VmRSS:") / 1024
 
 
@@ -104,7 +104,7 @@ def test_jobs_that_wait_for_people_cost_the_worker_nothing(stack: Stack) -> None
     after = memory(stack)
     print(f"worker: {before:.1f} MB before, {after:.1f} MB with {WAITING} jobs waiting")  # noqa: T201
     assert after - before < MARGIN
-    # AND all its places are free: as many new jobs as there are places end, while those wait on
+    # AND all its places are free: as many new jobs as there are places end, while the others still wait
     for job_id in [accepted(stack) for _ in range(2 * PLACES)]:
         done = wait_until(stack, job_id, "done", seconds=60)
         assert {s["attempts"] for s in done["steps"]} == {1}

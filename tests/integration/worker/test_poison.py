@@ -14,8 +14,8 @@ from harness.waiting import wait_for
 from harness.world import World
 
 TRIES = 5
-#: Two workers die with everything in them, the others with the poison alone: a lease each, and the engine's pause before
-#: it starts a container again. On a busy machine.
+#: Two workers die with all of their jobs, the others with the poison alone. Each death costs a lease and the engine's
+#: pause before it restarts the container. On a busy machine.
 SECONDS = 180
 HOWS = {"exit": "exit 3", "segv": "SIGSEGV", "oom": "SIGKILL"}
 
@@ -27,7 +27,7 @@ def settings() -> dict[str, str]:
         # So little that a job can take all of it in a moment.
         "WORKER_MEMORY_MB": "1024",
         "TASK_TRIES": str(TRIES),
-        # Time enough to kill a worker while a job waits.
+        # Enough time to kill a worker while a job waits.
         "WEBHOOK_RETRY_SECONDS": "6,6,6",
     }
 
@@ -45,7 +45,7 @@ def begun(stack: Stack, job_id: str, name: str) -> int:
 def test_poison_is_ended_and_named_while_all_others_are_done(
     stack: Stack, world: World, crashes: Path
 ) -> None:
-    # GIVEN jobs that kill their worker in another way each, whenever they are run, and healthy ones, on one worker
+    # GIVEN jobs that each kill their worker in a different way whenever they run, and healthy jobs, on one worker
     mark = uuid.uuid4().hex[:6]
     poison = {
         f"poison-{name}-{moment}-{how}-{mark}": (name, how)
@@ -77,10 +77,10 @@ def test_poison_is_ended_and_named_while_all_others_are_done(
         assert {step(failed, other)["state"] for other in before} == {"done"}
         wait_for(lambda job_id=job_id: world.seen(job_id), f"{job_id}'s requester to be told")  # type: ignore[misc]
         assert json.loads(world.seen(job_id)[-1]["body"])["type"] == "job.failed"
-        # Its last word before each death is in the log, with job and step.
+        # The log line before each death names job and step.
         assert begun(stack, job_id, name) == TRIES
 
-    # AND a retry is another round, of as many tries, from that step on
+    # AND a retry starts another round from that step, with as many tries
     again = next(iter(poison))
     name, _ = poison[again]
     answer = stack.api.post(f"/jobs/{again}/retry")
@@ -111,7 +111,9 @@ def test_a_job_whose_worker_is_stopped_again_and_again_is_no_poison(stack: Stack
 
 
 def test_a_job_that_waits_again_and_again_is_no_poison(stack: Stack, world: World) -> None:
-    """Each pause between two tries ends a taking of the job, and no worker remembers: they are restarted each time."""
+    """Each pause between two tries ends an acquisition of the job, and no worker remembers it, because the workers are
+    restarted each time.
+    """
     job_id = f"waits-{uuid.uuid4().hex[:6]}"
     accepted(stack, jobId=job_id, callbackUrl=world.hook(job_id, *["503"] * 3))
     for number in range(1, 4):

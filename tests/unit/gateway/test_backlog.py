@@ -1,4 +1,4 @@
-"""The asynchronous events' store, and what becomes of an event that fails."""
+"""The store of asynchronous events, and what happens to an event that fails."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ async def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 class Invoker:
-    """Answers as told, one answer a call."""
+    """Gives the answers that a test sets, one per call."""
 
     def __init__(self, *answers: Result | Exception) -> None:
         self.answers = list(answers)
@@ -122,7 +122,7 @@ def test_a_dead_letter_is_json() -> None:
 
 
 async def test_an_event_that_the_disk_refuses_is_answered_as_aws_answers(tmp_path: Path) -> None:
-    """202 only once it is kept; else ServiceException, as JSON, that an AWS SDK can raise."""
+    """202 only after it is stored; otherwise ServiceException, as JSON that an AWS SDK can raise."""
     settings, backlog = Settings.read({}), Backlog(tmp_path)
     # Nobody is there to run what is accepted.
     environments = Environments("localhost", 1)

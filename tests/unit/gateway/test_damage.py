@@ -1,4 +1,4 @@
-"""The store of asynchronous events, damaged: noticed, said once, and nothing answered from it."""
+"""Damage to the store of asynchronous events is noticed and reported once, and nothing is answered from it."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ def event(number: int = 0) -> Event:
 
 
 async def killed(folder: Path, count: int = 30) -> Path:
-    """What `kill -9` leaves behind so many accepted events."""
+    """What `kill -9` leaves after `count` accepted events."""
     work = folder / "work"
     backlog = Backlog(work)
     for number in range(count):

@@ -1,4 +1,4 @@
-"""Lending environments: each to one borrower, in turn, and none that is gone."""
+"""Lending environments: each to one borrower at a time, in turn, and none that is gone."""
 
 import asyncio
 from collections import Counter
@@ -77,7 +77,7 @@ async def test_one_that_is_gone_is_not_lent_again() -> None:
 
 
 async def test_one_that_was_lost_is_not_lent_to_who_waits() -> None:
-    """Its processes may still be dying: a connection to it would be taken, and cut."""
+    """Its processes may still be dying: a connection would be accepted and then cut."""
     made = environments(A)
 
     async def next_one() -> float:

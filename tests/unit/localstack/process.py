@@ -70,11 +70,11 @@ class Process:
             return bytes(stored.read())
 
     def blobs(self) -> set[str]:
-        """The files there are."""
+        """The files that exist."""
         return {path.name for path in (self.directory / "blobs").glob("??/*")}
 
     def die(self) -> None:
-        """Stop in the middle of everything: nothing is finished, the directory is let go."""
+        """Stop like a killed process: nothing is finished, and the directory is released."""
         helper = self.provider._helper
         helper._settle = lambda waiting: waiting.clear()
         helper._blobs.remove = lambda _: None

@@ -1,4 +1,4 @@
-"""What is damaged on the disk costs as little as can be, is named, and is never answered."""
+"""Damage on the disk loses as little as possible, is reported by name, and is never returned in an answer."""
 
 import logging
 import shutil
@@ -23,7 +23,7 @@ Start = Callable[..., Process]
 
 
 def rewrite(process: Process, statement: str, *values: object) -> None:
-    """Change the ledger behind everybody's back; its sums stay as they were."""
+    """Change the ledger from outside, without updating its checksums."""
     process.die()
     database = sqlite3.connect(process.directory / "ledger.sqlite")
     with database:
@@ -298,7 +298,7 @@ def test_damage_met_at_work_ends_all_answers(start: Start, caplog: pytest.LogCap
 
 
 def test_damage_that_nobody_asked_for_is_told_too(start: Start, caplog: pytest.LogCaptureFixture) -> None:
-    """The helper meets it, behind the requests."""
+    """The background helper finds it, outside any request."""
     process = start()
     with caplog.at_level(logging.CRITICAL), pytest.raises(Damaged), process.ledger._watched():
         process.ledger._database.execute("SELECT CAST(x'ff' AS TEXT)").fetchone()

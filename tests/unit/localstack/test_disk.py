@@ -1,4 +1,4 @@
-"""What is on the disk when, and what of it is found again."""
+"""What is on the disk at which moment, and what is found again after a crash."""
 
 import os
 import shutil
@@ -275,7 +275,7 @@ def test_a_commit_that_fails_is_made_up_for_by_the_next(
 def test_what_is_owed_is_not_acknowledged_by_a_request_that_finds_it_done(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A delete that failed is made again: it finds nothing to delete, and still it is not on the disk."""
+    """A delete that failed is sent again: it finds nothing to delete, but the first one is not on the disk yet."""
     process = start()
     bucket = process.bucket()
     process.put(bucket, "k", b"1")

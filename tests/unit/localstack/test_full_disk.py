@@ -1,4 +1,4 @@
-"""A disk that is really full: `/small` is a tmpfs of 16 MiB (tests/unit/compose.yaml)."""
+"""A disk that is really full: `/small` is a tmpfs of 16 MiB (bin/unit mounts it)."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""LocalStack's objects, made to report; and their attributes as text."""
+"""LocalStack's objects report changes, and their attributes are stored as text."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ from localstack_s3_durable.provider import READS, REPORTED
 from process import Process
 
 Start = Callable[..., Process]
-#: Keys as clients choose them; those that look like our own marks more often than chance has them.
+#: Keys as clients choose them; those that look like our own marks are more frequent than by chance.
 keys = st.text() | st.sampled_from(["$date", "$$date", "$", "$tags", "$deleted", "\0"])
 values = st.recursive(
     st.none()
@@ -266,7 +266,7 @@ def test_a_bucket_s_every_attribute_comes_back(start: Start) -> None:
 
 
 def test_every_operation_of_s3_is_a_read_or_names_what_it_changes(start: Start) -> None:
-    """A new operation of LocalStack's must be thought about: this list is of 4.14.0."""
+    """This list is for 4.14.0: each new operation of LocalStack must be classified."""
     process = start()
     table = process.provider.dispatch_table()
     assert set(table) >= REPORTED

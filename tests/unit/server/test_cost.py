@@ -30,7 +30,7 @@ TARGET = "poll://any@worker"
 
 
 class Worker:
-    """One that polls, so that offers leave as they do where somebody works."""
+    """A polling worker, so that offers are sent as in real use."""
 
     id = "1"
 

@@ -1,4 +1,4 @@
-"""A damaged store: noticed, said once, never answered from, and never passed on in an error."""
+"""A damaged store is noticed and reported once; nothing is answered from it, and no error quotes it."""
 
 import json
 import random
@@ -46,10 +46,10 @@ def file_of(server: Running) -> Path:
 
 
 def change(server: Running, *statements: str) -> None:
-    """Changes the stopped server's file behind its back: pages fit together, sums do not."""
+    """Changes the file of the stopped server: its pages are valid, its checksums are not."""
     with closing(sqlite3.connect(file_of(server))) as database, database:
         for statement in statements:
-            assert database.execute(statement).rowcount in (1, -1)  # -1: it is no UPDATE
+            assert database.execute(statement).rowcount in (1, -1)  # -1: it is not an UPDATE
 
 
 def flip(path: Path, offset: int) -> None:
@@ -59,7 +59,7 @@ def flip(path: Path, offset: int) -> None:
 
 
 def red(server: Running) -> None:
-    """It says that it is damaged, to everybody, and carries nothing of what is stored."""
+    """Every answer says that the store is damaged, and contains no stored data."""
     tags = {"resonate:target": "poll://any@g"}
     action = {"kind": "promise.create", "head": {}, "data": {"id": "t", "timeoutAt": FAR, "tags": tags}}
     for kind, data in (

@@ -1,4 +1,4 @@
-"""What was answered is kept, whole: through `kill -9` at random moments, and through a disk that is full.
+"""Everything that was answered is kept completely, through `kill -9` at random moments and through a full disk.
 
 `KILLS=200 python -m pytest test_durability.py` is the long form.
 """
@@ -25,7 +25,7 @@ STEPS = 3
 
 
 class Client(threading.Thread):
-    """Runs small workflows, and keeps in mind what was answered: only that must be there afterwards."""
+    """Runs small workflows and remembers the answers: everything that was answered must be there afterwards."""
 
     def __init__(self, server: Running, name: str) -> None:
         super().__init__(daemon=True)
@@ -36,7 +36,7 @@ class Client(threading.Thread):
         self.answered: dict[str, str] = {}
         #: task id -> the version last answered
         self.versions: dict[str, int] = {}
-        #: ids sent and not answered: they may be there or not, but not by half
+        #: ids that were sent and not answered: each is there completely or not at all
         self.open: set[str] = set()
 
     def run(self) -> None:
@@ -219,10 +219,11 @@ def test_time_neither_goes_backwards_nor_stands_still_for_an_hour(
     monkeypatch.setattr(store_module, "time", lambda: clock)
     store = store_module.Store(str(tmp_path / "resonate.db"), 1000)
     begun = store.now()
-    # The clock slips, as time synchronisation lets it: time waits for it.
+    # The clock goes back a little, as with time synchronisation: the server's time waits for it.
     clock -= 0.5
     assert store.now() == begun
-    # The clock is set back by an hour: time goes on from there, or no lease would end for an hour.
+    # The clock is set back by an hour: the server's time continues from there; otherwise no lease would expire for an
+    # hour.
     clock -= 3600
     assert store.now() == begun - 3_600_500
     clock += 5

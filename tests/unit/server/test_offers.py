@@ -30,7 +30,7 @@ class Stream:
 
 
 class World:
-    """Offers with a clock and a timer of their own; `gone` are tasks that have changed behind their back."""
+    """Offers with a clock and a timer that the test sets; `gone` are tasks that have changed in the meantime."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
@@ -98,7 +98,7 @@ def test_what_is_offered_again_meanwhile_is_sent_once(world: World) -> None:
     world.offer(*names(100))
     world.pass_time(AGAIN - 1)
     assert worker.got == names(WINDOW)
-    # WHEN the worker has had them for long, it is reminded.
+    # WHEN the worker has had them for a long time, they are sent again.
     world.pass_time(1 + SOON)
     assert worker.got == names(WINDOW) * 2
 
@@ -140,7 +140,7 @@ def test_foreign_streams_are_passed_over_soon(world: World) -> None:
     for id in list(worker.got):
         world.offers.taken(id, "w")
     world.pass_time(2 * SOON)
-    # THEN all they had is the worker's
+    # THEN everything that was offered to them goes to the worker
     assert sorted(worker.got) == sorted(names(14))
     for id in worker.got:
         world.offers.taken(id, "w")

@@ -1,4 +1,4 @@
-"""The door in front of the official server: what reaches it, and what does not."""
+"""The proxy in front of the official server: which requests reach the server, and which do not."""
 
 import asyncio
 import os
@@ -184,7 +184,7 @@ def test_before_the_server_listens_the_door_says_so() -> None:
     ],
 )
 def test_the_official_server_posts_anywhere_or_nowhere(to: str, said: str) -> None:
-    """It knows no list: one that it would pass over is refused at the start."""
+    """The official server has no list of addresses, so a list, which it would ignore, is refused at the start."""
     started = subprocess.run(
         ["bash", "/images/server/start", "env"],
         env={"PATH": os.environ["PATH"], "PUSH_TO": to},

@@ -1,4 +1,4 @@
-"""What the server answers to browsers: nothing to foreign pages, on either port."""
+"""What the server answers to browsers: foreign pages get nothing, on either port."""
 
 import http.client
 import json

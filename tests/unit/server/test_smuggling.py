@@ -1,4 +1,4 @@
-"""What two readers of HTTP might read in two ways: refused by each server of ours that reads HTTP without a framework.
+"""Requests that two HTTP parsers might read differently are refused by each of our servers that parses HTTP itself.
 
 They are the embedded server, the door in front of the official one, and the server of `shared.wire`, which the execution
 environment's front and its Runtime API are.
@@ -124,7 +124,7 @@ type Seen = list[tuple[str, str, bytes]]
 
 
 class App:
-    """Behind the embedded server's connections: what it is asked, it keeps."""
+    """Stands behind the embedded server's connections and records the requests."""
 
     def __init__(self, seen: Seen) -> None:
         self.connections: set[Connection] = set()
@@ -189,7 +189,7 @@ class Client(asyncio.Protocol):
 
 
 async def ask(port: int, data: bytes, size: int) -> bytes:
-    """All that is answered to the data, sent in pieces of `size`, until the server closes the connection."""
+    """Sends the data in pieces of `size`; returns all answers until the server closes the connection."""
     transport, client = await asyncio.get_running_loop().create_connection(Client, "127.0.0.1", port)
     for at in range(0, len(data), size):
         if transport.is_closing() or b"connection: close" in client.got.lower():

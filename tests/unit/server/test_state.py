@@ -1,4 +1,4 @@
-"""The rules, held against what must always be true of them, under random sequences of requests."""
+"""Checks the rules' invariants under random sequences of requests."""
 
 from typing import Any
 
@@ -100,7 +100,7 @@ class Life(RuleBasedStateMachine):
             }
         status, _ = self.call("task.fence", id=id, version=version, action=action)
         if row is None or row["task_state"] != "acquired":
-            # THEN nothing happened by the hand of one who does not hold the task.
+            # THEN a worker that does not hold the task has changed nothing.
             assert status != 200
             assert self.rows().get(other, {}).get("value") == before.get(other, {}).get("value")
             assert (other in self.rows()) == (other in before)

@@ -1,4 +1,4 @@
-"""What is wrong with an application's folder is told in sentences, with file and key, all at once."""
+"""All errors in an application's folder are reported at once, in sentences that name file and key."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is staged of an application, and that an edit touches only what it changes."""
+"""Which files of an application are staged, and that an edit changes only the half it belongs to."""
 
 import json
 import re
@@ -123,7 +123,7 @@ def test_the_compose_file_carries_what_is_declared(
     text = (target / "compose.yaml").read_text()
     assert text.count('NOTES: "${NOTES:-notes}"') == 2
     assert text.count('BOTH: "${BOTH:-a$$b}"') == 2
-    # Without a default it is passed on only where it is set.
+    # A variable without a default is passed on only if it is set.
     assert len(re.findall(r"^ +OWN:$", text, re.MULTILINE)) == 1
     assert 'BUCKETS: "notes=${NOTES:-notes}"' in text
     assert "resonate_tokens_worker/doc" in text

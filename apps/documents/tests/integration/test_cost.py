@@ -1,4 +1,4 @@
-"""What a document costs, counted in requests to the server: it is what the chain's speed and AWS's bill come down to."""
+"""What a document costs, counted in requests to the server: speed and AWS's bill depend on their number."""
 
 import re
 
@@ -11,13 +11,13 @@ from harness.waiting import wait_for
 
 JOBS = 5
 COUNTED = re.compile(r'^resonate_request_total\{kind="([a-z._]+)",status="200"\} (\d+)', re.MULTILINE)
-#: One submission. A lease taken, five steps of which each is a promise and its first try another, each opened and closed;
-#: the end. [promise.create 1, task.acquire 1, task.fence 20, task.fulfill 1]
+#: One submission; one lease; five steps, each with a promise for the step and one for its first try, each created and
+#: settled; and the end. [promise.create 1, task.acquire 1, task.fence 20, task.fulfill 1]
 MOST = {"promise.create": 1, "promise.get": 0, "task.acquire": 1.4, "task.fence": 24, "task.fulfill": 1}
 
 
 def requests(stack: Stack) -> dict[str, int]:
-    """How many of each kind the server has answered; heartbeats, which go by the clock, are left out."""
+    """How many of each kind the server has answered; heartbeats, which depend on time, are left out."""
     found = COUNTED.findall(httpx.get(f"{stack.metrics_url}/metrics", timeout=10).text)
     return {kind: int(count) for kind, count in found if kind != "task.heartbeat"}
 

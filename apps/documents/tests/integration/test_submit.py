@@ -1,4 +1,6 @@
-"""A document goes all the way: both doors, both event versions, and every way to ask wrongly."""
+"""A document is processed completely: through both APIs, with both event versions, and with every kind of wrong
+request.
+"""
 
 import hashlib
 import io
@@ -109,7 +111,7 @@ def test_function_file_runs_by_itself_as_a_smoke_test(stack: Stack) -> None:
 
 
 def test_status_while_the_job_runs_tells_where_it_is(stack: Stack) -> None:
-    # S3 stands still, so the job stays in its first step for as long as we look.
+    # S3 is paused, so the job stays in its first step during the checks.
     stack.pause("localstack")
     try:
         job_id = accepted(stack)

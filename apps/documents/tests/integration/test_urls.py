@@ -1,4 +1,4 @@
-"""A job's URLs lead out, never in: each address is checked, by whatever name or spelling it goes."""
+"""A job's URLs cannot reach the inside of the stack: each address is checked, under any name or spelling."""
 
 import base64
 import json
@@ -57,7 +57,7 @@ def test_a_document_s_url_cannot_reach_the_inside(stack: Stack) -> None:
 
 
 def past_the_function(stack: Stack, like: str, number: int, url: str) -> str:
-    """Record a job of that URL on the server itself, where nobody has looked at it; its id."""
+    """Create a job with that URL directly on the server, where the function does not check it; returns its id."""
     job_id = f"{like}-{number}"
     root = stack.resonate("promise.get", id=f"doc/{like}")["data"]["promise"]
     call = json.loads(base64.b64decode(root["param"]["data"]))
@@ -75,7 +75,9 @@ def past_the_function(stack: Stack, like: str, number: int, url: str) -> str:
 
 
 def test_other_jobs_texts_and_results_are_no_documents(stack: Stack) -> None:
-    """Refused at the door, and by the worker where a job came past it; at once, not after an hour of tries."""
+    """The function refuses them, and so does the worker if a job bypassed the function; at once, not after an hour of
+    tries.
+    """
     other = accepted(stack)
     wait_until(stack, other, "done", seconds=90)
     urls = [url.format(other=other) for url in OTHERS]

@@ -1,4 +1,4 @@
-"""Ends its process while it is imported."""
+"""Ends its process while it is being imported."""
 
 import os
 

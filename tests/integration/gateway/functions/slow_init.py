@@ -1,4 +1,4 @@
-"""Takes longer to import than the Init phase may; only the second attempt, in the invocation, has the time."""
+"""Importing takes longer than the Init phase may take; only the second attempt, during the invocation, has enough time."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Packages are a matter of their content: same content, same hash; over a limit is said with names."""
+"""A package's hash depends only on its content; a package over a limit is named in the error."""
 
 import os
 import sys

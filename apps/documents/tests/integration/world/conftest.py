@@ -1,3 +1,5 @@
-"""Copies of the stack beside a world that misbehaves on order: sources, receivers of webhooks, a model's endpoint."""
+"""Copies of the stack with outside servers that misbehave when a test asks for it: sources, webhook receivers, a
+model's endpoint.
+"""
 
 from harness.world_fixtures import *  # noqa: F403

@@ -1,4 +1,6 @@
-"""The property of a durable workflow: kill the worker anywhere; each effect is there once, nothing done is redone."""
+"""The property of a durable workflow: wherever the worker is killed, each effect is there once and no finished step
+runs again.
+"""
 
 import json
 import time
@@ -18,7 +20,8 @@ POINTS = [f"{name}-{moment}" for name in STEPS for moment in MOMENTS]
 
 @pytest.fixture(scope="module")
 def settings() -> dict[str, str]:
-    # The engine restarts a container that crashes often after ever longer pauses: three of them share it.
+    # The engine waits longer and longer before it restarts a container that crashes often, so three workers share the
+    # crashes.
     return {"WORKER_REPLICAS": "3"}
 
 
@@ -59,7 +62,9 @@ def events_of(world: World, name: str) -> dict[str, set[str]]:
 def test_worker_killed_at_any_point_of_the_approval(
     stack: Stack, world: World, moment: str, approved: bool
 ) -> None:
-    """Before it asks; between its question's promise and the notice; after the verdict, before the checkpoint."""
+    """The points: before it asks; between the promise of its question and the notice; after the verdict, before the
+    checkpoint.
+    """
     job_id = f"crash-await_approval-{moment}-{uuid.uuid4().hex[:6]}"
     accepted(stack, jobId=job_id, callbackUrl=world.hook(job_id), requiresApproval=True)
 
@@ -124,7 +129,7 @@ def test_stopped_worker_gives_its_job_back_at_once(stack: Stack) -> None:
     assert task["state"] == "pending"
     lines = stack.logs("worker", since=since - 1).splitlines()
     stopped = [json.loads(line) for line in lines if '"worker stopped"' in line]
-    # By more than one, where one that was told a moment later had taken it up in between; by none twice.
+    # More than one worker may give it back, if another one took it up just before it was stopped too; none does so twice.
     assert max(line["given_back"] for line in stopped) == 1, stopped
     stack.unpause("localstack")
     stack.start("worker")

@@ -1,4 +1,4 @@
-"""Jobs that wait for people, are called off, fail, and are tried again."""
+"""Jobs that wait for people, are cancelled, fail, and are retried."""
 
 import base64
 import json

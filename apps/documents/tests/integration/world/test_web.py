@@ -1,4 +1,4 @@
-"""Documents by https://, over real TLS: how they arrive, and every way in which they do not."""
+"""Documents by https://, over real TLS: successful downloads, and every way in which a download fails."""
 
 import hashlib
 import json

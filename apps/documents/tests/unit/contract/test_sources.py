@@ -1,4 +1,4 @@
-"""Where a document may lie: never in the stack's own buckets, however they are spelt."""
+"""Where a document may be: never in the stack's own buckets, however they are spelt."""
 
 import pytest
 from hypothesis import given

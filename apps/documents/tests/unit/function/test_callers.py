@@ -1,4 +1,4 @@
-"""Whose a job is, and what that lets the holder of a token do: docs/workflow.md has the table."""
+"""Who owns a job, and what that allows the holder of a token to do; docs/workflow.md has the table."""
 
 from typing import Any
 
@@ -119,7 +119,7 @@ def test_who_may_approve_reads_the_job_and_decides_it(
     assert call("GET", "/status/job-1", claims=BOSS)[0] == 200
     assert call("POST", "/approve/job-1", APPROVED, claims=BOSS)[0] == 200
     assert (promises.records[waiting].value.data or {})["approver"] == "boss"
-    # To decide it is not to own it.
+    # Deciding about it does not mean owning it.
     assert code(call("DELETE", "/jobs/job-1", claims=BOSS)) == (403, "not_yours")
 
 

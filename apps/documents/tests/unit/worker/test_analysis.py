@@ -1,4 +1,4 @@
-"""The local analyzer: honest rules, useful on real documents, and never in the way."""
+"""The local analyzer: its rules are useful on real documents, and never fail on any text."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""Messages to requesters: their ids and signatures, their one shape, and how long a receiver is waited for."""
+"""Messages to requesters: their ids, signatures and format, and how long delivery to a receiver is tried."""
 
 import base64
 import hmac
@@ -81,7 +81,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 async def told(callback: str | None, *failures: Exception, secret: SecretStr = SECRET) -> dict[str, Any]:
-    """What becomes of a notice where S3 and the web fail like that."""
+    """The outcome of a notice when S3 and the web fail like that."""
     tools = Tools(Settings(webhook_secret=secret))
     tools.storage = tools.web = Outside(*failures)  # type: ignore[assignment]
     job = JOB.model_copy(update={"callbackUrl": callback})

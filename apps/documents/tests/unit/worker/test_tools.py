@@ -1,4 +1,4 @@
-"""What steps are handed: codes of the contract's for the library's faults, the models' keys, the closed process."""
+"""The tools that steps get: the contract's codes for the library's faults, the models' keys, the limited process."""
 
 import os
 from pathlib import Path

@@ -1,3 +1,3 @@
-"""A module that a layer brings, in the other of the two places."""
+"""A module of a layer, in the other of the two places."""
 
 ANSWER = "from the layer as well"
