@@ -13,7 +13,12 @@ from harness.machine import ROOT
 from harness.stack import Stack
 
 #: The issuer whose keys are in secrets/own, and in whose name `make token` signs.
-ISSUER = ("--jwt-issuer", "https://issuer.durable-lambda.local", "--jwt-audience", "another,durable-lambda-api")
+ISSUER = (
+    "--jwt-issuer",
+    "https://issuer.durable-lambda.local",
+    "--jwt-audience",
+    "another,durable-lambda-api",
+)
 
 
 def token() -> str:
