@@ -1,4 +1,4 @@
-"""The typed results, one a job type; the same whether rules or a model found them."""
+"""The typed results, one for each job type; the same whether rules or a model found them."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class TestBothVersions:
             status, body, _ = told(api.handle(event_of(version, method, path)))
             assert (status, body["error"]["code"]) == (404, "route_not_found")
             assert body["error"]["message"] == (
-                "There is no such route. There are: POST /letters, GET /letters/{letter_id}, "
+                "There is no such route. The routes are: POST /letters, GET /letters/{letter_id}, "
                 "DELETE /letters/{letter_id}."
             )
 
