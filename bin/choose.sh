@@ -32,11 +32,11 @@ choose_resonate() {
         if obtain_image "$image" >&2; then
             kept=official
         elif [ "$kept" = official ]; then
-            fail "the official Resonate server's image $image is neither here nor can it be pulled; load it (docker load), or use RESONATE_SERVER=embedded."
+            fail "the official Resonate server's image $image is not here and cannot be pulled; load it (docker load), or use RESONATE_SERVER=embedded."
         fi
     fi
     if [ "${kept:-embedded}" = embedded ] && [ "$(setting RESONATE_STORE sqlite)" = postgres ]; then
-        fail "RESONATE_STORE=postgres is for the official server, and only the embedded one is at hand: its image $image is neither here nor can it be pulled. Load it (docker load), name it in a registry that answers (RESONATE_IMAGE=…), or go on with RESONATE_STORE=sqlite, which serves one machine."
+        fail "RESONATE_STORE=postgres is for the official server, and only the embedded one is available: the image $image is not here and cannot be pulled. Load it (docker load), name it in a registry that answers (RESONATE_IMAGE=…), or go on with RESONATE_STORE=sqlite, which serves one machine."
     fi
     check_store || fail "$PROBLEM"
     printf '%s' "${kept:-embedded}"

@@ -137,7 +137,7 @@ unset file
 image_present() { docker image inspect "$1" >/dev/null 2>&1; }
 volume_present() { docker volume inspect "$1" >/dev/null 2>&1; }
 
-# services_with_data STORE: the services that keep something in a volume, where jobs are in STORE (sqlite or postgres).
+# services_with_data STORE: the services that keep data in a volume, if jobs are in STORE (sqlite or postgres).
 services_with_data() {
     printf '%s\n' server localstack gateway
     [ "$1" = sqlite ] || printf '%s\n' postgres

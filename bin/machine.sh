@@ -3,7 +3,7 @@
 
 is_root() { [ "$(id -u)" -eq 0 ]; }
 
-# os_release KEY: a field of /etc/os-release, empty where there is none.
+# os_release KEY: a field of /etc/os-release, or nothing if it is not there.
 os_release() {
     # shellcheck disable=SC1091
     (. /etc/os-release 2>/dev/null && eval "printf '%s' \"\${$1-}\"") || true

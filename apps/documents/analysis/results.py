@@ -39,7 +39,7 @@ class When(Part):
 
 class Money(Part):
     value: Decimal
-    currency: str | None = Field(default=None, description="ISO 4217 code where it can be told")
+    currency: str | None = Field(default=None, description="ISO 4217 code, if it is known")
     text: str = Field(description="The amount as the document writes it")
     meaning: str | None = None
 

@@ -1,4 +1,4 @@
-"""The last step: the requester is told, by a signed webhook or by a message in an inbox in S3.
+"""The last step: notifies the requester, by a signed webhook or by a message in an inbox in S3.
 
 Webhooks follow Standard Webhooks (https://www.standardwebhooks.com): one id however often a message is sent, so that the
 receiver can ignore repetitions; a timestamp; an HMAC-SHA256 signature over id, timestamp and body.

@@ -60,7 +60,7 @@ class Settings:
     doors: Doors = field(default_factory=lambda: Doors.read({}))
     #: The keys of the local issuer; other issuers are asked for theirs.
     jwks: Path = Path("/run/secrets/api_jwks")
-    #: The keys that requests to the Lambda API are signed with, where `authorizer` is set.
+    #: The keys that requests to the Lambda API are signed with, if `authorizer` is set.
     aws_keys: Path = Path("/run/secrets/aws_keys")
 
     @classmethod

@@ -9,7 +9,7 @@ from .table import Application, Half
 IMAGES = ("{slug}-function-$LAMBDA_FROM", "{slug}-worker")
 _PREFIX = "${STACK_IMAGES:-durable-lambda}"
 _HEADER = """\
-# The application {name}, laid over the stack's compose.yaml. Made from its pyproject.toml: change that, not this.
+# The application {name}, added to the stack's compose.yaml. Made from its pyproject.toml: change that file, not this one.
 """
 
 

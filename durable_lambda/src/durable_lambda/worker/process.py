@@ -166,7 +166,7 @@ def _client(
         max_concurrent_tasks=settings.worker_concurrency,
         task_tries=settings.task_tries,
         how=how,
-        retry_policy=Never(),  # steps are retried in durable.py, where a retry is on record
+        retry_policy=Never(),  # steps are retried in durable.py, which records each try
         subscription_refresh_secs=0,
         autostart=False,
     )

@@ -63,7 +63,7 @@ class _Task(msgspec.Struct):
 
 
 class Takings:
-    """The SDK's line to the server for tasks (`TaskLifecycle`), which counts the takings that were lost.
+    """The SDK's calls to the server about tasks (`TaskLifecycle`), plus a count of the takings that were lost.
 
     `tries` of them in a row, without a checkpoint in between, end the job. `how` says how the last worker ended, where
     that is known.
@@ -90,7 +90,7 @@ class Takings:
         task = await self._task(offer.task_id)
         return task.state == "pending" and task.version == offer.version
 
-    # ------------------------------------------------------------ the SDK's line
+    # ------------------------------------------------------------ the SDK's calls
 
     async def task_acquire(self, id: str, version: int, pid: str, ttl: int) -> TaskAcquireResult:
         """Take a task that was taken `version` times before. Raises :class:`SetAside` or :class:`Ended`."""
