@@ -87,7 +87,10 @@ def test_taken_port_is_one_sentence_and_leaves_nothing(clone: Clone) -> None:
             "Engine does not answer at unix:///nowhere/docker.sock",
         ),
         ({"CA_BUNDLE": "/no/such.pem"}, "CA_BUNDLE=/no/such.pem cannot be read"),
-        ({"PYTHON_IMAGE": "no-such-image:1"}, "PYTHON_IMAGE=no-such-image:1 is not here and cannot be pulled"),
+        (
+            {"PYTHON_IMAGE": "no-such-image:1"},
+            "PYTHON_IMAGE=no-such-image:1 is not here and cannot be pulled",
+        ),
     ],
 )
 def test_what_stands_in_the_way_is_one_sentence(
