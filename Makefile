@@ -1,4 +1,4 @@
-# The verbs of the stack. Each is a script in bin/, so that this page stays a table of contents.
+# The commands of the stack. Each is a script in bin/, so that this file stays a table of contents.
 # Settings are given on the command line (make up API_PORT=0), in the environment, or in .env. APP names the folder of an
 # application, inside the repository or not: make up APP=apps/seed
 
@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
-# What is given on the command line reaches the scripts as environment variables; make's own stay out.
+# Variables given on the command line reach the scripts as environment variables. make itself prints nothing of its own.
 MAKEFLAGS += --no-print-directory
 
 ##@ The stack
@@ -92,7 +92,7 @@ bench: ## Run the benchmarks (use B=name for one)
 ##@ To AWS
 
 .PHONY: package
-package: ## Make what is deployed of an application into dist/, for x86_64 and arm64 (use APP=path)
+package: ## Make an application's packages, templates and images for AWS, for x86_64 and arm64 (use APP=path)
 	@bin/package
 
 ##@ Housekeeping
@@ -110,7 +110,7 @@ format: ## Format the Python code
 	@bin/format
 
 .PHONY: lock
-lock: ## Resolve the locks of the stack anew, or those of one application (use APP=path UPGRADE=1)
+lock: ## Resolve the lock files of the stack again, or those of one application (use APP=path UPGRADE=1)
 	@bin/lock
 
 .PHONY: help

@@ -1,5 +1,5 @@
-# What the stack needs of a machine, a function each. `make up` runs them and mends what it can; `make doctor` only looks.
-# A check that fails leaves in PROBLEM what is wrong and what helps.
+# What the stack needs from a machine, one function for each need. `make up` runs them and fixes what it can; `make doctor`
+# only reports. A check that fails sets PROBLEM: what is wrong, and what to do.
 # shellcheck shell=bash disable=SC2034
 
 PROBLEM=
@@ -54,11 +54,11 @@ DISK_NEEDED_MB=4000
 check_disk() {
     local root free
     root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null)
-    # A folder that is not here belongs to an engine elsewhere (a virtual machine, another host).
+    # If this machine has no such folder, the engine runs elsewhere (in a virtual machine, on another host).
     [ -d "$root" ] || return 0
     free=$(df -Pm "$root" | awk 'NR == 2 {print $4}')
     [ "$free" -ge "$DISK_NEEDED_MB" ] && return
-    # What is already built needs no more room.
+    # Images that are already built need no more room.
     image_present "$STACK_IMAGES/worker" && [ "$free" -ge 500 ] && return
     PROBLEM="only $free MB are free at $root, $DISK_NEEDED_MB MB are needed; make room (docker system df shows what Docker holds), then run this again."
     return 1
@@ -103,7 +103,7 @@ check_index() {
     return 1
 }
 
-# check_reader: this kernel can close in the process that reads a document, in a container like the worker's. Needs a
+# check_reader: this kernel can confine the process that reads a document, in a container like the worker's. Needs a
 # Python image.
 check_reader() {
     local image lacks
@@ -112,7 +112,7 @@ check_reader() {
     lacks=$(docker run --rm --read-only --network none --user 10001:10001 --cap-drop ALL --security-opt no-new-privileges \
         -v "$PWD/durable_lambda/src/durable_lambda/worker/confinement:/code/confinement:ro" -w /code "$image" python3 -B -m confinement 2>&1) || lacks="It could not be asked: $lacks"
     [ -n "$lacks" ] || return 0
-    PROBLEM="${lacks//$'\n'/ } The worker runs all the same; READER_ISOLATION=required has it refuse to."
+    PROBLEM="${lacks//$'\n'/ } The worker runs anyway; with READER_ISOLATION=required it refuses to start."
     return 1
 }
 

@@ -1,10 +1,10 @@
 # Sourced by bin/build and bin/application: builds images, and knows when there is nothing to build.
 # shellcheck shell=bash
 
-# A stamp holds a digest of what images were made from, and the id that each had then: another clone of the same name may
-# have built over a tag since.
+# A stamp holds a digest of what images were built from, and the ids that they had: since then, another clone with the same
+# project name may have given a tag to another image.
 
-# ids IMAGE…: a line `image id` each; fails where one is missing.
+# ids IMAGE…: prints a line `image id` for each; fails if one is missing.
 ids() {
     local found
     found=$(docker image inspect --format '{{.Id}}' "$@" 2>/dev/null) || return 1
@@ -26,13 +26,13 @@ stamp() {
     printf '%s\n%s\n' "$digest" "$(ids "$@")" >"$stamp"
 }
 
-# digest_of PATH…: of every file and link below these paths, hidden ones and bytecode left out.
+# digest_of PATH…: prints a checksum of every file and link below these paths, without hidden files and bytecode.
 digest_of() {
     find "$@" -mindepth 1 \( -name '.*' -o -name __pycache__ -o -name '*.pyc' \) -prune -o \( -type f -o -type l \) -print0 |
         sort -z | xargs -0 sha256sum 2>&1 || true
 }
 
-# build WHAT ARGUMENT…: `docker compose ARGUMENT…`, which builds WHAT; a failure is told with the builder's last lines.
+# build WHAT ARGUMENT…: runs `docker compose ARGUMENT…`, which builds WHAT; if it fails, prints the builder's last lines.
 build() {
     local what=$1 log progress=plain
     shift
@@ -52,7 +52,7 @@ build() {
         rm -f "$log"
         fail "$INDEX_PROBLEM"
     fi
-    # What packages.py refuses, it says itself.
+    # packages.py explains in its own message why it refuses a package.
     grep -oE 'PackageError: .*' "$log" | sort -u | sed 's/PackageError: //' | grep . >&2 || grep -vE '^\s*$' "$log" | tail -n 25 >&2
     if grep -q 'no space left on device' "$log"; then
         rm -f "$log"

@@ -1,11 +1,11 @@
-# Sourced by the verbs in bin/: how they speak, where settings come from, what every one of them needs.
+# Sourced by the scripts in bin/: their messages, their settings, and what else every one of them needs.
 # shellcheck shell=bash
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . bin/machine.sh
 
-# ---------------------------------------------------------------- speaking
+# ---------------------------------------------------------------- messages
 
 say() { printf '==> %s\n' "$*"; }
 note() { printf '    %s\n' "$*"; }
@@ -17,8 +17,8 @@ fail() {
 
 # ---------------------------------------------------------------- settings
 
-# What `make up` found out about this machine stands in .env between these two lines, so that a plain
-# `docker compose` works with it as well.
+# What `make up` found out about this machine is in .env between these two lines, so that a plain `docker compose` uses it
+# as well.
 MACHINE_BEGIN='# --- found on this machine by make up; change settings above this line, not below ---'
 MACHINE_END='# --- end of what make up found ---'
 
@@ -51,7 +51,7 @@ found() {
         sed -n "s/^$1=//p" | tail -n 1 | sed "s/^'\\(.*\\)'\$/\\1/"
 }
 
-# write_found NAME=VALUE…: replaces the machine's part of .env, in one move.
+# write_found NAME=VALUE…: replaces the machine's part of .env, by a rename.
 write_found() {
     local new
     [ -f .env ] || cp .env.example .env
@@ -66,7 +66,7 @@ write_found() {
     mv "$new" .env
 }
 
-# change_found NAME=VALUE…: replaces these among what was found, and keeps the others.
+# change_found NAME=VALUE…: replaces these values in the machine's part of .env, and keeps the others.
 change_found() {
     local line
     while read -r line; do
@@ -96,7 +96,7 @@ lambda_from() {
 }
 
 project() { setting COMPOSE_PROJECT_NAME durable-lambda; }
-# Here while make restore is filling this stack's volumes.
+# This file exists while make restore fills this stack's volumes.
 # shellcheck disable=SC2034
 RESTORING=.state/restoring-$(project)
 
@@ -110,22 +110,22 @@ export STACK_IMAGES
 application_folder() {
     local folder=${1:-$(setting APP apps/documents)}
     [ -d "$folder" ] || fail "there is no folder $folder; name the folder of an application: make ${VERB:-up} APP=path"
-    # It is written into .env and handed to Docker.
+    # The path is written into .env and passed to Docker.
     [[ $folder$(pwd -P) != *[\'\"$'\n']* ]] || fail "the path of $folder holds a quotation mark, which Compose cannot read back; rename the folder."
     (cd "$folder" && pwd -P)
 }
 
-# application_place FOLDER: where it is staged, from the repository's root.
+# application_place FOLDER: the folder it is staged in, relative to the repository's root.
 application_place() {
     local name
     name=$(basename "$1" | tr -c 'a-zA-Z0-9\n' - | tr '[:upper:]' '[:lower:]')
     printf '.state/apps/%s-%s' "$name" "$(printf '%s' "$1" | sha256sum | cut -c 1-8)"
 }
 
-# application_shown FOLDER: as a user would write it.
+# application_shown FOLDER: the folder as a user would write it.
 application_shown() { printf '%s' "${1#"$(pwd -P)"/}"; }
 
-# The files of .state may be removed: without the application's, what is left is the stack's own.
+# Somebody may have removed .state, and with it the application's compose file. Then use the stack's own alone.
 for file in $(found COMPOSE_FILE | tr : ' '); do
     [ -f "$file" ] || export COMPOSE_FILE=compose.yaml
 done
@@ -137,7 +137,7 @@ unset file
 image_present() { docker image inspect "$1" >/dev/null 2>&1; }
 volume_present() { docker volume inspect "$1" >/dev/null 2>&1; }
 
-# services_with_data STORE: the services that keep something in a volume, where jobs are in STORE (sqlite or postgres).
+# services_with_data STORE: the services that keep data in a volume, if jobs are in STORE (sqlite or postgres).
 services_with_data() {
     printf '%s\n' server localstack gateway
     [ "$1" = sqlite ] || printf '%s\n' postgres
@@ -149,5 +149,5 @@ stack_images() {
     [ "$(setting RESONATE_STORE sqlite)" = sqlite ] || printf '%s\n' "$STACK_IMAGES/postgres-$(found POSTGRES_TARGET)"
 }
 
-# application_images FOLDER: those of an application that has been staged.
+# application_images FOLDER: the names of the images of an application that has been staged.
 application_images() { sed "s|^|$STACK_IMAGES/|; s|\$LAMBDA_FROM|$(lambda_from)|" "$(application_place "$1")/images"; }

@@ -1,4 +1,4 @@
-"""Lists the licences in SBOMs, a line a component: `licences.py FILE.cdx.json…`"""
+"""Lists the licences in SBOMs, one line for each component: `licences.py FILE.cdx.json…`"""
 
 import json
 import sys
@@ -21,14 +21,14 @@ def main(files: list[str]) -> None:
             key = (component["name"], component.get("version", ""), licence(component))
             where.setdefault(key, set()).add(Path(file).name.partition(".")[0])
     print(
-        "# Licences\n\nWhat each image holds; `-`: the package does not say it in a form that a program reads.\n"
+        "# Licences\n\nWhat each image contains; `-`: the package does not state its licence in a machine-readable form.\n"
     )
     print("| component | version | licence | images |\n|---|---|---|---|")
     for (name, version, said), images in sorted(where.items(), key=lambda item: item[0][0].lower()):
         print(f"| {name} | {version} | {said.replace('|', '/') or '-'} | {', '.join(sorted(images))} |")
     silent = sorted(name for (name, _, said) in where if not said)
     print(
-        f"\n{len(where)} components; {len(silent)} without a licence that a program reads: {', '.join(silent) or 'none'}."
+        f"\n{len(where)} components; {len(silent)} without a machine-readable licence: {', '.join(silent) or 'none'}."
     )
 
 

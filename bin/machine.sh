@@ -1,9 +1,9 @@
-# Sourced by lib.sh: what this machine is, and what it lends to builds.
+# Sourced by lib.sh: what this machine is, and what builds take from it.
 # shellcheck shell=bash
 
 is_root() { [ "$(id -u)" -eq 0 ]; }
 
-# os_release KEY: a field of /etc/os-release, empty where there is none.
+# os_release KEY: a field of /etc/os-release, or nothing if it is not there.
 os_release() {
     # shellcheck disable=SC1091
     (. /etc/os-release 2>/dev/null && eval "printf '%s' \"\${$1-}\"") || true
@@ -11,10 +11,10 @@ os_release() {
 
 is_debian() { case " $(os_release ID) $(os_release ID_LIKE) " in *' debian '*) command -v apt-get >/dev/null ;; *) false ;; esac; }
 
-# may_install: this machine's packages are ours to add to.
+# may_install: whether we can install packages on this machine.
 may_install() { is_debian && is_root; }
 
-# apt_install PACKAGE…: as root on Debian and Ubuntu; quiet, but for its errors.
+# apt_install PACKAGE…: needs root on Debian or Ubuntu; prints only errors.
 apt_install() {
     local log
     log=$(mktemp)
@@ -29,7 +29,7 @@ apt_install() {
     rm -f "$log"
 }
 
-# The host's certificate bundle, for builds behind a proxy with an authority of its own; the image never sees it.
+# The host's certificate bundle, for builds behind a proxy with its own certificate authority. No image contains it.
 ca_bundle() {
     local file
     for file in "$(setting CA_BUNDLE)" "${SSL_CERT_FILE-}" /etc/ssl/certs/ca-certificates.crt \
@@ -42,7 +42,7 @@ ca_bundle() {
     printf '/dev/null'
 }
 
-# The host's pip configuration: a company's package index serves the builds as well.
+# The host's pip configuration, so that builds use a company's package index as well.
 pip_conf() {
     local file made=.state/pip.conf index=${PIP_INDEX_URL:-${UV_DEFAULT_INDEX:-${UV_INDEX_URL-}}}
     if [ -n "$index" ]; then

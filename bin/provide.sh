@@ -1,7 +1,7 @@
-# What `make up` provides where a machine lacks it. Each says what it does and why, and leaves nothing half-built.
+# What `make up` provides if a machine lacks it. Each function says what it does and why, and leaves nothing half-built.
 # shellcheck shell=bash disable=SC2034
 
-# provide_engine: the distribution's own package, where we may install it.
+# provide_engine: installs the distribution's own package, if we may.
 provide_engine() {
     if ! may_install; then
         is_debian && PROBLEM="there is no docker command; install the engine (sudo apt-get install docker.io), then run this again."
@@ -20,7 +20,7 @@ provide_engine() {
     check_docker_answers || provide_engine_start
 }
 
-# provide_engine_start: only for an engine of this machine, and only as root.
+# provide_engine_start: starts an engine on this machine; only as root.
 provide_engine_start() {
     is_root && [ -z "${DOCKER_HOST-}" ] && command -v dockerd >/dev/null || return 1
     case $PROBLEM in *'does not answer'*) ;; *) return 1 ;; esac
@@ -28,7 +28,7 @@ provide_engine_start() {
     if [ -d /run/systemd/system ]; then
         systemctl start docker >/dev/null 2>&1 || true
     elif ! service docker start >/dev/null 2>&1; then
-        # No init system to ask (a container, a rescue system): the daemon itself.
+        # Without an init system (in a container or a rescue system), start the daemon itself.
         setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &
     fi
     for _ in $(seq 60); do
@@ -41,7 +41,7 @@ provide_engine_start() {
 
 # ---------------------------------------------------------------- packages of a distribution, unpacked and not installed
 
-# debian_mirror: where this machine's apt has Debian from; DEBIAN_MIRROR where its distribution is another one.
+# debian_mirror: DEBIAN_MIRROR, else the Debian mirror that this machine's apt uses.
 debian_mirror() {
     local mirror
     mirror=$(setting DEBIAN_MIRROR)
@@ -58,7 +58,7 @@ debian_mirror() {
 
 DEBIAN_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# trixie_apt FOLDER ARGUMENT…: apt-get on Debian 13's packages, with lists of its own; the machine's are untouched.
+# trixie_apt FOLDER ARGUMENT…: apt-get for Debian 13, with package lists of its own; this machine's lists do not change.
 trixie_apt() {
     local folder=$1
     shift
@@ -85,7 +85,7 @@ provide_plugins() {
         done
         missing+=("$plugin")
     done
-    # The distribution is too old to have them: from Debian 13.
+    # If this distribution is too old to have them, take them from Debian 13.
     if [ ${#missing[@]} -gt 0 ] && [ -f "$DEBIAN_KEYRING" ] && [ -n "$(debian_mirror)" ]; then
         if { trixie_apt "$work/apt" update && (cd "$work" && trixie_apt "$work/apt" download "${missing[@]/#/docker-}"); } >"$work/log" 2>&1; then
             for plugin in "${missing[@]}"; do unpack_plugin "$work" "$plugin" "$target" || true; done
@@ -98,7 +98,7 @@ provide_plugins() {
     for plugin in "$@"; do check_"$plugin" || return 1; done
 }
 
-# unpack_plugin FOLDER PLUGIN TARGET: the plugin out of the downloaded package, in one move.
+# unpack_plugin FOLDER PLUGIN TARGET: copies the plugin from the downloaded package into TARGET, by a rename.
 unpack_plugin() {
     local work=$1 plugin=$2 target=$3 file
     for file in "$work"/*.deb; do
@@ -113,13 +113,13 @@ unpack_plugin() {
 
 # ---------------------------------------------------------------- images
 
-# obtain_image IMAGE: here already, or pulled.
+# obtain_image IMAGE: succeeds if the image is here already, or could be pulled.
 obtain_image() {
     image_present "$1" && return
     [ "$(setting REGISTRY auto)" = none ] && return 1
     local log answer=0
     log=$(mktemp)
-    # The first word of a pull comes at once or not at all: a registry that is cut off must not hold us up.
+    # The time limit is for a registry that accepts the connection and then sends nothing.
     say "Asking the registry for $1"
     timeout 600 docker pull "$1" >"$log" 2>&1 || answer=$?
     if [ "$answer" -ne 0 ]; then
@@ -129,7 +129,7 @@ obtain_image() {
     return "$answer"
 }
 
-# provide_base IMAGE: Debian 13 with Python 3.13, from Debian's packages.
+# provide_base IMAGE: makes an image of Debian 13 with Python 3.13, from Debian's packages.
 provide_base() {
     local image=$1 log
     if ! is_debian; then

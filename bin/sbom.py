@@ -1,7 +1,7 @@
 """Writes the software bill of materials of an image: `docker export … | sbom.py IMAGE DIGEST FILE`.
 
-Finds Python distributions by their METADATA, Debian packages by dpkg's status, the licences of those by their
-machine-readable copyright files. Binaries that are in neither (the RIE) are named in EXTRA.
+Finds Python distributions by their METADATA, and Debian packages by dpkg's status, with the licences in their
+machine-readable copyright files. Binaries that belong to no package (the RIE) are listed in EXTRA.
 """
 
 import re
@@ -79,7 +79,7 @@ def distribution(metadata: bytes) -> Component:
     licence = (
         said["License-Expression"] or _classified(said.get_all("Classifier") or []) or said["License"] or ""
     )
-    # Some put the whole text there.
+    # Some packages put the whole licence text there.
     licence = str(licence).strip().partition("\n")[0][:120]
     return Component(
         name=name,

@@ -1,6 +1,6 @@
 """Sends an application's example call to the HTTP API and follows its job. Runs inside the gateway (bin/submit).
 
-Usage: submit.py [--try]     with --try it prints the calls as commands of curl
+Usage: submit.py [--try]     with --try it prints the calls as curl commands
 
 The call is `[tool.durable-lambda.submit]` of the application (DECLARED, its application.json), else the first POST in
 its openapi.yaml that has an example. B holds fields that replace those of the body.
@@ -24,7 +24,7 @@ HEADERS = {"content-type": "application/json", "authorization": f"Bearer {os.env
 
 
 def declared() -> dict[str, Any] | None:
-    """The call to send; None where the application says nothing of one."""
+    """The call to send; None if the application declares none."""
     submit: dict[str, Any] | None = json.loads(os.environ["DECLARED"])["submit"]
     return submit or example(
         yaml.safe_load(Path(os.environ.get("API_OPENAPI") or "/app/openapi.yaml").read_text())
@@ -42,7 +42,7 @@ def example(document: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def with_id(value: Any, job_id: str) -> Any:
-    """The value with the id wherever `{id}` stands in it."""
+    """The value with every `{id}` in it replaced by the id."""
     if isinstance(value, str):
         return value.replace("{id}", job_id)
     if isinstance(value, dict):
@@ -55,7 +55,7 @@ def with_id(value: Any, job_id: str) -> Any:
 def calls(submit: dict[str, Any], job_id: str, fields: dict[str, Any]) -> tuple[str, str, Any, str | None]:
     """Method, path and body of the call, and the path that is asked for the job's state."""
     template = submit.get("body")
-    # An id of the caller's own is the job's.
+    # If the caller gives an id of their own, it is the job's.
     for key, value in (template or {}).items():
         if value == "{id}" and isinstance(fields.get(key), str):
             job_id = fields[key]
@@ -80,7 +80,7 @@ def call(method: str, path: str, body: object = None) -> tuple[int, Any]:
 
 
 def follow(path: str, over: list[str]) -> int:
-    """Ask for the job's state until it is over; each step as it happens, where the answer tells of steps."""
+    """Ask for the job's state until it is over. Prints each step as it happens, if the answer lists steps."""
     seen: dict[str, str] = {}
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
@@ -92,7 +92,7 @@ def follow(path: str, over: list[str]) -> int:
                     print(f"    {step['name']:20} {step['state']}", flush=True)
             if answer.get("status") in over:
                 print(json.dumps(answer, indent=2))
-                # The first state of `over` is the good end.
+                # The first state of `over` means success.
                 return 0 if answer["status"] == over[0] else 1
         time.sleep(0.2)
     print(f"The job is not over after {PATIENCE_SECONDS} s; go on watching it: GET {path}", file=sys.stderr)

@@ -3,7 +3,7 @@
 Usage: definition.py [--jwt] <openapi.yaml     (called by make package, in the gateway's image)
 
 Without a document on standard input, every path and method leads to the function. In the result the function is
-`Function` (deploy/api.yaml), and the API's name is the stack's. With --jwt every route that says nothing of `security`
+`Function` (deploy/api.yaml), and the API's name is the stack's. With --jwt every route that does not set `security`
 asks for a token, as the gateway here does with AUTH=on; issuer and audience are parameters of deploy/api.yaml. Each
 operation names the authorizer itself: for an HTTP API only that is documented.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-authorizer.html
@@ -60,7 +60,7 @@ def for_template(node: Any) -> Any:
 
 
 def guarded(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with a JWT authorizer on every route that says nothing of security."""
+    """The document with a JWT authorizer on every route that does not set `security`."""
     if "security" in document:
         return document
     document.setdefault("components", {}).setdefault("securitySchemes", {})["jwt"] = AUTHORIZER

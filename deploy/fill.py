@@ -1,10 +1,11 @@
-"""Fills the application's part into the templates: what AWS is given is in the folder OUT afterwards.
+"""Fills in the application's part of the templates, and writes what is deployed into the folder OUT.
 
 Usage: fill.py APPLICATION.json OUT     (called by make package, in the gateway's image)
 
 APPLICATION.json is what `make package` read from the application's pyproject.toml. A template here is written for an
 application with one bucket, one variable, one secret; their names begin with `Each`, or with `EACH_` where the name of
-the environment variable is meant. What has such a name is repeated for each bucket, variable or secret of the application:
+the environment variable is meant. Each part that has such a name is repeated for each bucket, variable or secret of the
+application:
 
 * an entry of a mapping, if its key has it: a parameter, a condition, a resource, an output;
 * an item of a list, if its `Name`, its `PolicyName` or the condition of its `!If` has it;
@@ -76,7 +77,7 @@ def secrets(half: dict[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def kinds(application: dict[str, Any]) -> dict[str, list[Item]]:
-    """What the templates repeat, and for what."""
+    """What the templates repeat, and for which buckets, variables and secrets."""
     buckets = {
         variable: camel(variable.removesuffix("_BUCKET")) for variable in application.get("buckets", {})
     }
@@ -211,7 +212,7 @@ def without_empty_policies(node: Any) -> Any:
 
 
 def filled(template: dict[str, Any], application: dict[str, Any]) -> dict[str, Any]:
-    """The template with what this application has."""
+    """The template, filled in for this application."""
     for kind, for_each in kinds(application).items():
         (token,) = items(kind, {"": ""})
         template = repeat(template, token, for_each)

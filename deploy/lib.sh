@@ -1,4 +1,4 @@
-# Sourced by the scripts in deploy/: every command is shown before it runs; DRY_RUN=1 shows and does not run.
+# Sourced by the scripts in deploy/: every command is shown before it runs; with DRY_RUN=1 it is only shown.
 # shellcheck shell=bash
 
 set -euo pipefail
@@ -28,7 +28,7 @@ ask() {
 }
 
 # there COMMAND…: whether what the command asks for exists. Any other error (no permission, no network) ends the script.
-# A dry run takes everything as missing, and so shows each step of a first deployment.
+# In a dry run everything counts as missing, so that each step of a first deployment is shown.
 there() {
     local said
     show "$@"

@@ -30,7 +30,7 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$stack" ] || fail "name the stack: --stack NAME"
 [ -n "$bucket" ] || fail "name a bucket for the packages: --bucket BUCKET (aws s3 mb s3://… makes one)"
-[ -n "$worker_image" ] || fail "name the worker's image, pushed to a registry: --worker-image URI (docs/deploy.md, Images)"
+[ -n "$worker_image" ] || fail "name the worker's image, pushed to a registry: --worker-image URI (docs/deploy.md, step 2)"
 case $arch in x86_64) suffix='' ;; arm64) suffix=-arm64 ;; *) fail "--arch is '$arch'; give x86_64 or arm64." ;; esac
 case $packaging in
     zip) files=("dist/lambda-package$suffix.zip") ;;

@@ -31,7 +31,7 @@ def jobs() -> Jobs:
 
 
 def who() -> Caller | None:
-    """The holder of the token that the request came with; None where no token is asked for."""
+    """The holder of the request's token; None if no token is asked for."""
     return caller(app.event)
 
 

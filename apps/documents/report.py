@@ -57,6 +57,6 @@ def _entry(item: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """On one line, and not read as Markdown's own marks."""
+    """On one line, and escaped, so that nothing in it is read as Markdown."""
     text = " ".join(str(value).split())
     return "".join(f"\\{c}" if c in "\\`*_<>[]|#" else c for c in text)

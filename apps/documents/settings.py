@@ -1,4 +1,4 @@
-"""The document worker's settings, beside those of every worker (:class:`durable_lambda.worker.Settings`)."""
+"""The document worker's settings, besides those of every worker (:class:`durable_lambda.worker.Settings`)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Settings(worker.Settings):
     documents_bucket: str = "documents"
     work_bucket: str = "work"
     results_bucket: str = "results"
-    #: Buckets that documents may come from beside DOCUMENTS_BUCKET, separated by commas; see contract/sources.py.
+    #: Buckets that documents may come from besides DOCUMENTS_BUCKET, separated by commas; see contract/sources.py.
     source_buckets: str = ""
-    #: Where S3 is reached, where that is not AWS's.
+    #: The address of S3, if it is not AWS's.
     aws_endpoint_url: str = ""
     aws_endpoint_url_s3: str = ""
     #: Largest document, in MB (10^6 bytes).
@@ -29,8 +29,8 @@ class Settings(worker.Settings):
     #: Limits of the process that reads one document.
     reader_seconds: Count = 60
     reader_memory_mb: Count = 768
-    #: `available`: that process is closed in by what the kernel has, and the log says what it lacks; `required`: the
-    #: worker does not start where it lacks something.
+    #: `available`: that process is confined by the features that the kernel has, and the log says which are missing;
+    #: `required`: the worker does not start if one is missing.
     reader_isolation: Literal["available", "required"] = "available"
     #: `local`, or a pydantic-ai model string.
     analyzer_model: str = "local"

@@ -1,4 +1,4 @@
-"""What every step is handed: the settings, promises, S3, and the web."""
+"""What every step is given: the settings, promises, S3, and the web."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Tools(worker.Tools):
 
 
 def _check_isolation(settings: Settings) -> None:
-    """Log what the reader's process is not closed off from. Raises :class:`SettingError` where that is required."""
+    """Log how the reader's process is not confined. Raises :class:`SettingError` if all of it is required."""
     for gap in confinement.missing():
         if settings.reader_isolation == "required":
-            raise SettingError(f"READER_ISOLATION=required cannot be kept. {gap}")
-        logger.warning("the reader's process is not wholly closed in", extra={"missing": gap})
+            raise SettingError(f"READER_ISOLATION=required is not possible here. {gap}")
+        logger.warning("the reader's process is not fully confined", extra={"missing": gap})

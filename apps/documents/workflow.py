@@ -38,7 +38,7 @@ _SECOND_SWEEP = timedelta(minutes=2)
 
 
 async def process_document(ctx: Context, job: Job, resume: Resume | None = None) -> dict[str, Any]:
-    """From a document to its result. A retried job comes with the checkpoints of the steps it need not repeat."""
+    """From a document to its result. A retried job has the checkpoints of the steps that it does not need to repeat."""
     done = dict(resume.checkpoints) if resume else {}
     attempt = resume.attempt if resume else 1
 
@@ -79,7 +79,7 @@ async def _approval(ctx: Context, job: Job, attempt: int, analysis: dict[str, An
 async def _notify(
     ctx: Context, job: Job, event: str, data: dict[str, Any], attempt: int, *, name: str = "notify_requester"
 ) -> dict[str, Any]:
-    """Tell the requester. Where a webhook cannot be delivered, the job is done all the same: the inbox says why.
+    """Tell the requester. If a webhook cannot be delivered, the job is done anyway, and the message goes to the inbox.
 
     A receiver may be away for hours, so a webhook has delays of its own; an inbox is S3, as for any other step.
     """
@@ -95,7 +95,7 @@ async def _notify(
 async def deliver_notice(
     ctx: Context, job: Job, event: str, data: dict[str, Any], attempt: int
 ) -> dict[str, Any]:
-    """A message about a job, beside its workflow: that it failed, or that it waits for approval."""
+    """A message about a job, sent outside of its workflow: that it failed, or that it waits for approval."""
     return await _notify(ctx, job, event, data, attempt, name="deliver_notice")
 
 

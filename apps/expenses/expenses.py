@@ -10,7 +10,7 @@ from durable_lambda.ids import JOB_ID, child_id, root_id
 
 #: Claims up to this amount need no decision, in cents.
 SMALL = 5_000
-#: How often somebody is asked; no answer after that is a no.
+#: How often somebody is asked; if nobody has answered after that, the claim is refused.
 ROUNDS = 3
 
 

@@ -14,12 +14,12 @@ from durable_lambda.worker import Fault, JobFailed, Step, run_step
 from durable_lambda.worker.storage import Storage
 from expenses import ROUNDS, SMALL, Claim
 
-#: How long an answer is waited for before somebody is asked again.
+#: How long to wait for an answer before asking again.
 PATIENCE = timedelta(days=3)
 
 
 async def reimburse(ctx: Context, claim: Claim) -> dict[str, Any]:
-    """From a claim to its payment, or to a no."""
+    """From a claim to its payment, or to its refusal."""
     decision: dict[str, Any] | None = {"approved": True, "by": "policy"} if claim.cents <= SMALL else None
     for round_ in range(1, ROUNDS + 1):
         if decision is None:
@@ -41,7 +41,7 @@ async def _answer(ctx: Context) -> dict[str, Any] | None:
     return found
 
 
-# ---------------------------------------------------------------- what steps are handed
+# ---------------------------------------------------------------- what steps are given
 
 
 class Settings(worker.Settings):
@@ -63,11 +63,11 @@ class Tools(worker.Tools):
         self.storage.close()
 
 
-# ---------------------------------------------------------------- steps: each may run twice, its effect is there once
+# ---------------------------------------------------------------- steps: each may run twice, with the effect of one run
 
 
 async def ask(tools: Tools, claim: Claim, round_: int) -> dict[str, Any]:
-    """Leave a question for whoever decides. The key makes it one question, however often it is put."""
+    """Leave a question for whoever decides. Its key is the same each time, so a second run writes no second question."""
     amount = f"{claim.cents / 100:.2f} {claim.currency}"
     question = {
         "claimId": claim.claimId,

@@ -28,7 +28,7 @@ def lambda_handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]
             return process_document(event)
         if method == "GET" and path.startswith("/status/"):
             return status(path.removeprefix("/status/"))
-    except ConnectionError as error:  # the Resonate server is away; nothing is lost
+    except ConnectionError as error:  # the Resonate server cannot be reached; nothing is lost
         return answer(503, {"error": str(error)}, {"Retry-After": "2"})
     return answer(404, {"error": "Send POST /process-document or GET /status/{jobId}."})
 

@@ -9,7 +9,8 @@ ARG LAMBDA_FROM=image
 # not emulated.
 FROM --platform=$BUILDPLATFORM ${STACK_IMAGES}/tools AS tools
 
-# The dependencies change rarely: layers of their own. A stage for each processor, so that a stack waits for its own only.
+# The dependencies change rarely, so they have layers of their own. Each processor has a stage, so that a stack builds only
+# its own.
 FROM tools AS dependencies-amd64
 COPY requirements.lock /tmp/requirements.lock
 RUN --mount=type=cache,id=uv,target=/root/.cache/uv --mount=type=secret,id=ca --mount=type=secret,id=pip_conf \
@@ -57,8 +58,8 @@ RUN if [ "$TARGETARCH" = arm64 ]; then suffix=-arm64; fi \
         /opt/uv/bin/python /opt/packaging/packages.py unpack "/packages/${made%%:*}.zip" "${made#*:}" || exit; \
     done
 
-# For the stack: the environment, and the function from one of the three artefacts. The function comes last: an edit costs
-# one layer's export.
+# For the stack: the environment, and the function from one of the three artefacts. The function comes last, so that after
+# an edit only one layer is exported.
 FROM ${STACK_IMAGES}/lambda AS from-image
 COPY --from=compiled /compiled /var/task
 COPY task/ /var/task/

@@ -1,7 +1,7 @@
 """Usage: python -m analysis TEXT TYPE NAME     (in a limited process; see steps/analyze_document.py)
 
-The `local` analyzer: rules, no model. The same text gives the same result, and what the rules do not find
-they leave out. Prints the result as JSON; its shape is in analysis/results.py.
+The `local` analyzer: rules, no model. The same text gives the same result, without anything that the rules do not find.
+Prints the result as JSON; its shape is in analysis/results.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from analysis.contracts import analyze_contract
 from analysis.invoices import analyze_invoice
 from analysis.reports import analyze_report
 
-#: Rules read this far; a contract is over long before.
+#: The most characters that rules read; a contract has far fewer.
 _FARTHEST = 2_000_000
 
 

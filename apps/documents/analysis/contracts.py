@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - tables, an entry a line
-"""Contracts, by rules: who, when, how much, what is agreed, who must do what, and what to look at twice."""
+"""Contracts, by rules: who, when, how much, what is agreed, who must do what, and which risks to check."""
 
 from __future__ import annotations
 

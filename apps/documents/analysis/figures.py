@@ -123,7 +123,7 @@ def first_date(text: str) -> str | None:
 
 
 def iso_of(match: re.Match[str]) -> str | None:
-    """The date in ISO form; None where day and month cannot be told apart, or the day does not exist."""
+    """The date in ISO form; None if day and month cannot be told apart, or the day does not exist."""
     g = match.groupdict()
     year = int(next(g[k] for k in ("y1", "y2", "y3", "y4", "y5") if g[k]))
     if g["y5"]:
@@ -166,7 +166,7 @@ def amounts(text: str, most: int = 40) -> list[dict[str, Any]]:
 
 
 def _meaning(text: str, match: re.Match[str], table: tuple[tuple[str, str], ...]) -> str | None:
-    """What the nearest telling words say: first those before on the same line or sentence, then those after."""
+    """The meaning that the nearest keyword gives: first those before it in the same line or sentence, then those after."""
     before = re.split(r"[.;]\s|\n\s*\n", text[max(0, match.start() - 90) : match.start()])[-1].lower()
     after = re.split(r"[.;]\s|\n", text[match.end() : match.end() + 60])[0].lower()
     best: tuple[int, str] | None = None

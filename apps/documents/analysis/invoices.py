@@ -61,7 +61,7 @@ def analyze_invoice(text: str) -> dict[str, Any]:
     issued = _dated(_ISSUED, text) or first_date(text)
     due = _dated(_DUE, text)
     seller, buyer = _who(_SELLER, text), _who(_BUYER, text)
-    # Unlabelled, an invoice's head names who writes it, then who it is for.
+    # Without labels, the head of an invoice names the sender first, then the recipient.
     named = list(dict.fromkeys(m["name"].strip() for m in _COMPANY.finditer(text[:2000])))
     seller = seller or next((name for name in named if name != buyer), None)
     buyer = buyer or next((name for name in named if name != seller), None)
@@ -125,7 +125,7 @@ def _lines(text: str) -> list[dict[str, Any]]:
 
 
 def _entry(match: re.Match[str], above: list[str]) -> dict[str, Any] | None:
-    """A line of the invoice, if its own arithmetic holds; else it is three figures in a row."""
+    """A line of the invoice if quantity times price is its amount; else None: just three figures in a row."""
     what = (match["what"] or "").strip(" |\t-")
     if re.match(rf"(?:{_NET}|{_TAX}|{_GROSS})\b", what, re.I):
         return None
@@ -143,7 +143,7 @@ def _entry(match: re.Match[str], above: list[str]) -> dict[str, Any] | None:
 
 
 def _is_plain(plain: re.Match[str], found: list[dict[str, Any]]) -> bool:
-    """Whether a description and one amount are a line: only where no line has more than that."""
+    """Whether a description and one amount are a line: only if no line of the invoice has a quantity."""
     counted = any("quantity" in entry for entry in found)
     return not counted and not _SKIPPED.search(plain["what"]) and bool(re.search(r"[.,]\d{2}$", plain["sum"]))
 

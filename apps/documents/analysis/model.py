@@ -1,9 +1,9 @@
 # ruff: noqa: E501 - tables and texts, an entry a line
 """Analysis by a language model: any that pydantic-ai knows, asked for exactly the typed result.
 
-A long document is read in parts, one call each. A part that is done is kept, so that a call that fails late does not
-cost the early ones again. Only an answer of the wrong form is asked for again here (once, by pydantic-ai): rate limits
-and outages end the try, and the step waits for the next one without holding a worker.
+A long document is read in parts, one call each. The result of each part is kept, so that after a call that fails late the
+early ones are not paid for again. Only an answer of the wrong form is asked for again here (once, by pydantic-ai): rate
+limits and outages end the try, and the step waits for the next one without holding a worker.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from analysis.results import RESULTS, Analysis
 from durable_lambda.worker import Permanent, Transient
 from settings import Settings
 
-#: Gives a part's kept result, or None; and keeps one.
+#: Returns the kept result of a part, or None; and keeps one.
 type Kept = Callable[[int], Awaitable[dict[str, Any] | None]]
 type Keep = Callable[[int, dict[str, Any]], Awaitable[None]]
 
@@ -124,13 +124,13 @@ async def _analyze(
 
 
 def model_of(settings: Settings) -> Model:
-    """The model that a string names. Its client does not retry: the step does, on record."""
+    """The model that a string names. Its client does not retry, because the step does, and records each try."""
     name = settings.analyzer_model
     provider, _, model_name = name.partition(":")
     if settings.analyzer_base_url or provider == "openai":
         client = openai.AsyncOpenAI(
             base_url=settings.analyzer_base_url or None,
-            # Endpoints that speak OpenAI's API often want no key; the client wants one to be there.
+            # Endpoints that speak OpenAI's API often need no key, but the client insists on one.
             api_key=os.environ.get("OPENAI_API_KEY") or ("none" if settings.analyzer_base_url else None),
             max_retries=0,
             timeout=settings.analyzer_seconds,
@@ -157,7 +157,7 @@ def split(text: str, size: int) -> list[str]:
 
 
 def merge(parts: list[Analysis]) -> Analysis:
-    """One result of the parts': lists joined, each entry once; of single values the first that is there."""
+    """One result made of the parts': lists joined, each entry once; for a single value, the first part that has it."""
     first = parts[0]
     values: dict[str, Any] = {}
     for name, field in type(first).model_fields.items():

@@ -1,4 +1,4 @@
-"""The typed results, one a job type; the same whether rules or a model found them."""
+"""The typed results, one for each job type; the same whether rules or a model found them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class When(Part):
 
 class Money(Part):
     value: Decimal
-    currency: str | None = Field(default=None, description="ISO 4217 code where it can be told")
+    currency: str | None = Field(default=None, description="ISO 4217 code, if it is known")
     text: str = Field(description="The amount as the document writes it")
     meaning: str | None = None
 

@@ -1,6 +1,6 @@
 """Who calls, by the claims of the request's token, and what they may do: docs/workflow.md has the rules.
 
-API Gateway has checked the token and passes its claims on. Where no token was asked for (AUTH=off, or an invocation that
+API Gateway has checked the token and passes its claims on. If no token was asked for (AUTH=off, or an invocation that
 IAM allowed) there is no caller, and nothing is refused here.
 """
 
@@ -19,7 +19,7 @@ APPROVE = "jobs:approve"
 
 
 class ForbiddenError(Refusal):
-    """The token does not allow it: 403, with a code and what would help."""
+    """The token does not allow the request: 403, with a code, and a message that says what would help."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(403, code, message)
@@ -61,7 +61,7 @@ class Caller:
             )
 
     def check_verdict(self, job: Job, verdict: Verdict) -> None:
-        """Two people: who asks and who approves. Raises :class:`ForbiddenError`."""
+        """The requester and the approver must be two people. Raises :class:`ForbiddenError`."""
         if APPROVE not in self.scopes:
             raise ForbiddenError(
                 "scope_missing", f"The token has no scope {APPROVE}, which an approval needs."

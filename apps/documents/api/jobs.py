@@ -1,7 +1,7 @@
 """What can be done with a job: submit, look, approve, cancel, retry, list.
 
-The functions here know the contract and the promises. Of HTTP they know the status code in an :class:`Answer` or a
-:class:`Refusal`, and nothing else.
+The functions here know the contract and the promises. All they know of HTTP is the status code in an :class:`Answer` or a
+:class:`Refusal`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from durable_lambda.function.promises import Promises, args_of
 from durable_lambda.ids import attempt_of, root_id, try_id
 
 _KIND = {"document:kind": "job"}
-#: Whose job it is: the server finds somebody's jobs among all others by it.
+#: The tag with the job's requester, by which the server finds the jobs of one requester.
 _REQUESTER = "document:requester"
 #: Times a job may be retried; a status call reads one promise for each.
 MAX_ATTEMPTS = 20
-#: Pages of the server that one page of a filtered list may take: a call stays short, whatever there is to skip.
+#: How many pages of the server one page of a filtered list may read, so that a call stays short even if it skips many jobs.
 _MOST_PAGES = 10
 
 
@@ -34,7 +34,7 @@ class Jobs:
     """The calls; each is run by :meth:`~durable_lambda.function.promises.Promises.call`.
 
     `who` is the holder of the request's token, None if no token was asked for. A job that the caller may not see is
-    answered like one that does not exist. A caller who may see a job and still may not do this gets a
+    answered like one that does not exist. A caller who may see a job, but may not do this with it, gets a
     :class:`~api.callers.ForbiddenError`.
     """
 
@@ -66,7 +66,7 @@ class Jobs:
         return Answer(200, body, retry_after=_ask_again(body["status"], attempt.record))
 
     async def approve(self, job_id: str, verdict: Verdict, who: Caller | None = None) -> Answer:
-        """Answer the job's question. The same verdict again is the same answer; another one is refused."""
+        """Record a verdict on the job. The same verdict again gets the same answer; a different one is refused."""
         attempt = await self._newest(job_id, who)
         if who is not None:
             who.check_verdict(attempt.job, verdict)
@@ -96,7 +96,7 @@ class Jobs:
         )
 
     async def cancel(self, job_id: str, who: Caller | None = None) -> Answer:
-        """Stop the job and clean up after it. A job that is over, a cancelled one as well, is refused."""
+        """Stop the job and clean up after it. A job that is over (done, failed or cancelled) is refused."""
         attempt = await self._newest(job_id, who)
         if who is not None:
             who.check_owner(attempt.job)
@@ -106,7 +106,7 @@ class Jobs:
             text = f"Job {job_id} is {why} {state}" if why == "already" else f"Job {job_id} is {state}"
             raise Refusal(409, "job_over", f"{text}; there is nothing to cancel.", state)
         # The clean-up is recorded first, and begins by cancelling the job as well: if this function crashes between the
-        # two, the job is cancelled all the same. A job that has ended before that keeps what it stored.
+        # two, the job is cancelled anyway. A job that has ended before that keeps what it stored.
         await self.promises.start(
             cleanup_id(job_id, attempt.number),
             "clean_up_cancelled",
@@ -120,7 +120,7 @@ class Jobs:
         return Answer(200, {"jobId": job_id, "status": "cancelled"})
 
     async def retry(self, job_id: str, who: Caller | None = None) -> Answer:
-        """Run a failed job again from the step that failed, with what the steps before it have left."""
+        """Run a failed job again from the step that failed, with the checkpoints of the steps before it."""
         attempt = await self._newest(job_id, who)
         if who is not None:
             who.check_owner(attempt.job)
@@ -142,8 +142,8 @@ class Jobs:
     ) -> Answer:
         """The jobs that the caller may see, in the order of their ids, a page at a time.
 
-        A page is shorter than `limit` where it is the last, or where so much had to be skipped that the call would
-        take long; the cursor says which. As AWS's lists do: the end is where there is no cursor.
+        A page is shorter than `limit` if it is the last, or if the call would take long because it has to skip many
+        jobs. As in AWS's lists, the last page is the one without a cursor.
         """
         wanted = state and PROMISE_STATES[state]
         tags = self.tags | ({_REQUESTER: who.subject} if who is not None and who.sees_own_only else {})
@@ -163,7 +163,7 @@ class Jobs:
         return _page(jobs, after)
 
     async def _listed(self, record: PromiseRecord, who: Caller | None) -> Attempt | None:
-        """An attempt as the list shows it; None where a newer one speaks for the job, or it is not the caller's to see."""
+        """An attempt as the list shows it; None if the job has a newer one, or if the caller may not see it."""
         job, number = Job.model_validate(args_of(record)[0]), attempt_of(record.id)
         if who is not None and not who.sees(job):
             return None
@@ -178,7 +178,7 @@ class Jobs:
     async def _newest(self, job_id: str, who: Caller | None) -> Attempt:
         """The job's newest attempt with all its steps, read by `promise.get` alone."""
         record = await self.promises.get(root_id(job_id))
-        # One answer for both: the ids are their clients' words, and say something of the job.
+        # The same answer in both cases: clients choose the ids, and an id may reveal something about the job.
         if record is None or (who is not None and not who.sees(Job.model_validate(args_of(record)[0]))):
             raise Refusal(
                 404, "job_not_found", f"There is no job {job_id}. Jobs begin with POST /process-document."

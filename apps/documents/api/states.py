@@ -30,20 +30,20 @@ class Attempt:
     number: int
     record: PromiseRecord
     resume: Resume | None
-    #: step -> its promise, where it has begun.
+    #: step -> its promise, if it has begun.
     steps: dict[str, PromiseRecord]
     #: step under way -> its tries.
     tries: dict[str, list[PromiseRecord]] = field(default_factory=dict)
-    #: What a verdict resolves, while `await_approval` is under way. There is a moment in which it does not exist yet.
+    #: The promise that a verdict resolves, while `await_approval` is under way. For a moment it does not exist yet.
     question: PromiseRecord | None = None
 
     @property
     def asks(self) -> bool:
-        """Whether the job waits for a verdict, and one would be taken."""
+        """Whether the job waits for a verdict, and would accept one."""
         return self.question is not None and self.question.state == "pending"
 
     def step(self, name: str) -> str | None:
-        """The promise id of a step, of this attempt or kept from an earlier one; None where there is none."""
+        """The promise id of a step, of this attempt or kept from an earlier one; None if there is none."""
         if name not in steps_of(self.job):
             return None
         if self.resume and name in self.resume.promises:

@@ -2,8 +2,8 @@
 
 What a job is (:mod:`contract.job`), where its document may lie (:mod:`contract.sources`), the steps it goes
 through and the ids of their promises (:mod:`contract.ids`), the codes it can fail with (:mod:`contract.faults`) and
-where a retried job goes on (:mod:`contract.records`). Both halves carry this package; neither spells an id, a step or a
-code of its own.
+where a retried job goes on (:mod:`contract.records`). Both halves contain this package; neither writes the name of a
+step, an id or a code itself.
 """
 
 from contract.faults import FAULTS

@@ -12,7 +12,7 @@ from durable_lambda.ids import JOB_ID
 
 JobType = Literal["contract", "invoice", "report"]
 
-#: A token's subject must fit: Auth0's and others' are of the form `auth0|…`. It becomes part of an S3 key: no slash.
+#: A token's subject must be allowed: Auth0's and others' have the form `auth0|…`. It becomes part of an S3 key: no slash.
 _REQUESTER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+|:-]{0,127}")
 _BUCKET_SHORTEST = 3
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Resume(BaseModel):
-    """Where a retried job goes on: at `first`, with what the steps before it have left behind."""
+    """Where a retried job goes on: at the step `first`, with the checkpoints of the steps before it."""
 
     model_config = ConfigDict(frozen=True)
 

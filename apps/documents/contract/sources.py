@@ -14,7 +14,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 #: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, general purpose buckets. Capitals and
 #: underscores, which buckets of before 2018 in us-east-1 may have, are not taken.
 _BUCKET = re.compile(r"(?!\d+\.\d+\.\d+\.\d+$)[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]")
-#: Kept by S3 for what is no bucket: aliases of access points, which stand for a bucket they do not name, and others.
+#: S3 reserves these for names that are not buckets: aliases of access points, which lead to a bucket of another name, …
 _RESERVED_STARTS = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 _LONGEST_KEY = 1024
@@ -24,13 +24,13 @@ _S3_HOST = re.compile(r"(?:(?P<bucket>.+)\.)?s3[.-](?:.+\.)?(?:amazonaws\.com(?:
 
 
 class NotASourceError(ValueError):
-    """A documentUrl that no document is fetched from; the message says why, as a sentence's end: `must …`."""
+    """No document is fetched from this documentUrl; the message says why, as the end of a sentence: `must …`."""
 
 
 def split_s3(url: str) -> tuple[str, str]:
     """`s3://bucket/key` as bucket and key; the key percent-decoded, as it was encoded to be a URL.
 
-    Raises :class:`NotASourceError` where S3 can have no such object.
+    Raises :class:`NotASourceError` if S3 cannot have such an object.
     """
     scheme, _, rest = url.partition("://")
     bucket, _, path = rest.partition("/")
@@ -54,7 +54,7 @@ def split_s3(url: str) -> tuple[str, str]:
         raise NotASourceError(f"must name an object by at most {_LONGEST_KEY} bytes")
     if _CONTROL.search(key):
         raise NotASourceError("must not have control characters in the object's name")
-    # On the way to S3 they may be taken for a path's, and lead into another bucket.
+    # On the way to S3 they may be resolved like those in a path, and lead into another bucket.
     if {".", ".."} & set(key.split("/")):
         raise NotASourceError("must not have . or .. between slashes in the object's name")
     return bucket, key
@@ -69,9 +69,9 @@ class Sources:
     """The buckets that documents may come from. Never from `own`: other jobs' texts and results lie there."""
 
     own: frozenset[str] = frozenset({"work", "results"})
-    #: Empty: from any other.
+    #: Empty: documents may come from any other bucket.
     allowed: frozenset[str] = frozenset()
-    #: The host that S3 is reached at, where it is not AWS's.
+    #: The host that S3 is reached at, if it is not AWS's.
     endpoint: str = ""
 
     @classmethod
@@ -89,7 +89,7 @@ class Sources:
         )
 
     def check(self, url: str) -> None:
-        """Raises :class:`NotASourceError` where no document may be fetched from there."""
+        """Raises :class:`NotASourceError` if documents may not be fetched from there."""
         if url[:5].lower() == "s3://":
             bucket, _ = split_s3(url)
             if bucket in self.own:
@@ -114,7 +114,7 @@ class Sources:
             return []
         if inside:
             return [inside]
-        # By the path: its first part, also where dots lead back to it.
+        # In a path, the bucket is the first part, also if dots lead back to it.
         parts: list[str] = []
         for part in unquote(urlsplit(url).path).replace("\\", "/").split("/"):
             if part == "..":

@@ -15,15 +15,15 @@ from typing import Any
 
 from reading.fault import Unreadable
 
-#: Characters of text a document may have; more is no document for a person.
+#: The most characters of text that a document may have; documents written for people have fewer.
 _MAX_CHARACTERS = 40_000_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f\ufeff\ufffe\uffff]")
 _BLANKS = re.compile(r"\n{3,}")
 
 
 def read(path: Path, media_type: str) -> tuple[str, int | None, str]:
-    """The document's text, its pages where it has any, and its title where it says one."""
-    # Imported only where needed: a text file need not pay for PDFium.
+    """The document's text, its number of pages if it has pages, and its title if it has one."""
+    # Imported only if needed: a text file must not wait for PDFium to load.
     match media_type:
         case "application/pdf":
             from reading.pdf import read_pdf
@@ -48,9 +48,7 @@ def read(path: Path, media_type: str) -> tuple[str, int | None, str]:
 
 
 def tidy(text: str) -> str:
-    """One form for the same text: composed characters, plain line ends, no control characters, few blank
-    lines.
-    """
+    """The text in one normal form: composed characters, plain line ends, no control characters, few blank lines."""
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = _CONTROL.sub("", text.replace("\u00a0", " ").replace("\u00ad", ""))
     return (
@@ -76,7 +74,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
         return {"fault": {"code": "document_too_complex", "message": "The document is nested too deeply."}}
     except MemoryError:
         raise  # the parent knows what it means
-    except Exception as error:  # a damaged document makes a parser fail in any way there is
+    except Exception as error:  # a damaged document may make a parser fail in any way
         message = f"The document cannot be read as {media_type}: {type(error).__name__}: {error}"
         return {"fault": {"code": "document_corrupt", "message": message[:500]}}
     target.write_text(text, encoding="utf-8")

@@ -41,7 +41,7 @@ def _parts(document: docx.document.Document):  # type: ignore[no-untyped-def]
                 cells: list[str] = []
                 for cell in row.cells:
                     text = " ".join(cell.text.split())
-                    if not cells or cells[-1] != text:  # a merged cell is told once a column
+                    if not cells or cells[-1] != text:  # a merged cell is repeated in each of its columns
                         cells.append(text)
                 yield "\t".join(cells)
             yield ""

@@ -1,4 +1,4 @@
-"""HTML by lxml: what a reader sees, a line a block, headings and list items marked."""
+"""HTML by lxml: what a reader sees, one line for each block, headings and list items marked."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def _header(message: EmailMessage, name: str) -> str:
         IndexError,
         AttributeError,
         TypeError,
-    ):  # what its parser trips over in hostile headers
+    ):  # errors of its parser in hostile headers
         return ""
 
 

@@ -1,4 +1,4 @@
-"""PDF by PDFium: fast, and used to what the world's producers write."""
+"""PDF by PDFium: fast, and tolerant of what real programs write."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read_pdf(path: Path) -> tuple[str, int, str]:
 
 
 def _whole(path: Path) -> None:
-    """Refuse a PDF that breaks off: PDFium would rebuild what is there and silently lose the rest."""
+    """Refuse a PDF that is cut off: PDFium would repair what is there and silently lose the rest."""
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(0, size - _TAIL))

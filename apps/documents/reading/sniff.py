@@ -1,4 +1,4 @@
-"""What a document is, by its content. Its name serves only to find out that it lies."""
+"""Finds out what a document is, by its content. The name is only used to notice that it does not match."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXT = "text/plain"
 
 _HEAD = 65_536
 _TAIL = 262_144
-#: What is refused by name, so that the message can name it.
+#: Kinds of content that are refused, and what the message calls them.
 _OTHERS = (
     (b"\x89PNG", "a PNG picture"), (b"\xff\xd8\xff", "a JPEG picture"), (b"GIF8", "a GIF picture"),
     (b"II*\0", "a TIFF picture"), (b"MM\0*", "a TIFF picture"), (b"RIFF", "sound, video or a WebP picture"),
@@ -41,7 +41,7 @@ _MARKDOWN = (
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
 
 _TEXTUAL = {HTML, MAIL, MARKDOWN, TEXT}
-#: What a name promises. Among texts a name is no promise: a .txt may well be Markdown.
+#: The media types that a name stands for. A name does not tell kinds of text apart: a .txt may well be Markdown.
 _PROMISES = {".pdf": {PDF}, ".docx": {DOCX}} | dict.fromkeys(
     (".html", ".htm", ".md", ".markdown", ".eml", ".txt", ".text", ".csv"), _TEXTUAL
 )
@@ -49,9 +49,7 @@ _DECLARED = {PDF: {PDF}, DOCX: {DOCX}}
 
 
 def sniff(path: Path, name: str, declared: str) -> str:
-    """The media type of a document. Raises :class:`Unreadable`: empty, unsupported, or not what its name
-    says.
-    """
+    """The media type of a document. Raises :class:`Unreadable` if it is empty, unsupported, or not what its name says."""
     size = path.stat().st_size
     if size == 0:
         raise Unreadable("document_empty", "The document has no bytes.")

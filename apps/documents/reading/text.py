@@ -1,4 +1,4 @@
-"""Text in any encoding: what it declares, what it proves to be, else the best guess of charset-normalizer."""
+"""Text in any encoding: by its byte order mark, as UTF-16 or UTF-8, as declared, else the guess of charset-normalizer."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SAMPLE = 1 << 18
-#: What a Latin text's second byte looks like in UTF-16 without a mark: mostly zero.
+#: UTF-16 without a byte order mark is recognized by zeroes: in Latin text every second byte is mostly zero.
 _ZEROES = 0.3
 
 
 def decode(data: bytes, declared: str | None = None) -> str:
-    """The bytes as text. Never fails: what no encoding explains becomes U+FFFD."""
+    """The bytes as text. Never fails: bytes that fit no encoding become U+FFFD."""
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return data.decode(encoding, errors="replace")

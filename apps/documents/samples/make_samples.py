@@ -5,7 +5,7 @@
 # ruff: noqa: E501 - prose
 """Writes the sample documents into samples/documents/: uv run apps/documents/samples/make_samples.py
 
-They are committed; this made them. It writes the same bytes each time: dates and identifiers are fixed.
+The documents are committed. The script writes the same bytes each time: dates and identifiers are fixed.
 """
 
 import datetime

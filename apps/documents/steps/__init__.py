@@ -1,1 +1,1 @@
-"""One module a step. A step may run twice (a crash between effect and checkpoint), so each is idempotent."""
+"""One module for each step. A step may run twice (a crash between effect and checkpoint), so each is idempotent."""

@@ -34,7 +34,7 @@ async def analyze_document(
             analysis = RESULTS[job.type].model_validate(found)
             analyzer: dict[str, Any] = {"name": "local", "kind": "rules"}
         else:
-            # Imported only here: the model libraries cost a second and 100 MB, which `local` need not pay.
+            # Imported only here: the model libraries cost a second and 100 MB, and `local` does not need them.
             model = await asyncio.to_thread(importlib.import_module, "analysis.model")
             analysis, analyzer = await model.analyze(
                 settings, job.type, path.read_text(encoding="utf-8"), *_parts(tools, job)

@@ -1,4 +1,4 @@
-"""Step 4, where asked for: somebody has to say yes. No deadline, and no worker holds the job meanwhile."""
+"""Step 4, if the job asks for it: somebody has to say yes. No deadline, and no worker holds the job meanwhile."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from tools import Tools
 
 
 async def cancel_job(tools: Tools, job: Job, attempt: int) -> dict[str, Any]:
-    """Checkpoint: `{"cancelled"}`, whether the job was cancelled before it ended otherwise.
+    """Checkpoint: `{"cancelled"}`, which says whether the job was cancelled before it ended in another way.
 
     The function has done this already, unless it died between recording the clean-up and cancelling.
     """
@@ -23,7 +23,7 @@ async def cancel_job(tools: Tools, job: Job, attempt: int) -> dict[str, Any]:
 
 
 async def remove_stored(tools: Tools, job: Job) -> dict[str, Any]:
-    """Checkpoint: `{"removed": [uri…]}`, what was there. The document at its source stays."""
+    """Checkpoint: `{"removed": [uri…]}`, the objects that were there. The document at its source stays."""
     settings, storage = tools.settings, tools.storage
     removed = await storage.delete(settings.work_bucket, work_prefix(job), exactly=False)
     for key in (result_key(job), report_key(job)):

@@ -1,4 +1,4 @@
-"""Step 1: the document, from where it is to the work bucket; its size and type checked on the way."""
+"""Step 1: copies the document from its source to the work bucket, and checks its size and type."""
 
 from __future__ import annotations
 

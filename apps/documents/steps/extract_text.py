@@ -1,4 +1,4 @@
-"""Step 2: the document's text, read in a process of its own, to the work bucket."""
+"""Step 2: reads the document's text in a process of its own, and stores it in the work bucket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools import Tools
 
 
 class Read(BaseModel):
-    """What the reader's process may say of a text: it is not trusted."""
+    """The answer of the reader's process, which is checked because that process is not trusted."""
 
     characters: int = Field(ge=0)
     pages: int | None = Field(ge=0)
@@ -23,7 +23,7 @@ class Read(BaseModel):
 
 
 async def extract_text(tools: Tools, job: Job, document: dict[str, Any]) -> dict[str, Any]:
-    """Checkpoint: `{"uri", "characters", "pages", "title"}`; pages is null where the format has none."""
+    """Checkpoint: `{"uri", "characters", "pages", "title"}`; pages is null if the format has none."""
     settings = tools.settings
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "document", Path(folder) / "text"

@@ -1,7 +1,7 @@
-"""The last step: the requester is told, by a signed webhook or by a message in an inbox in S3.
+"""The last step: notifies the requester, by a signed webhook or by a message in an inbox in S3.
 
 Webhooks follow Standard Webhooks (https://www.standardwebhooks.com): one id however often a message is sent, so that the
-receiver can drop one that it has had; a timestamp; an HMAC-SHA256 signature over id, timestamp and body.
+receiver can ignore repetitions; a timestamp; an HMAC-SHA256 signature over id, timestamp and body.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ async def notify_requester(
     except Transient as trouble:
         raise Transient("receiver_unavailable", trouble.message) from None
     except Permanent as trouble:
-        code = "receiver_refused" if trouble.code == "not_readable" else trouble.code  # its certificate
+        code = (
+            "receiver_refused" if trouble.code == "not_readable" else trouble.code
+        )  # its certificate cannot be trusted
         raise Permanent(code, trouble.message) from None
     await tools.crash_point(job, "notify_requester", "middle")
     if 200 <= status < 300:
@@ -93,7 +95,7 @@ def signed_headers(secret: str, message_id: str, timestamp: int, body: bytes) ->
 
 
 def _message(job: Job, event: str, data: dict[str, Any]) -> bytes:
-    # The same bytes each time it is sent: nothing in it depends on when that is.
+    # The same bytes each time it is sent: nothing in it depends on the time.
     message = {"type": event, "data": {"jobId": job.jobId, "requesterId": job.requesterId, **data}}
     return json.dumps(message, ensure_ascii=False, sort_keys=True).encode()
 

@@ -1,4 +1,4 @@
-"""Step 5: `result.json` for programs and `report.md` for people, to the results bucket."""
+"""Step 5: writes `result.json` for programs and `report.md` for people into the results bucket."""
 
 from __future__ import annotations
 

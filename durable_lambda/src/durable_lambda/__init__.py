@@ -1,7 +1,7 @@
 """Durable workflows behind AWS Lambda: the library that both halves of an application import.
 
 :mod:`durable_lambda.function` is the function's side, :mod:`durable_lambda.worker` the worker's. `Resonate` is a client for
-functions that are written in the words of the Resonate SDK 0.5 and 0.6 (:mod:`durable_lambda.function.face`).
+functions that were written for the Resonate SDK 0.5 and 0.6 (:mod:`durable_lambda.function.face`).
 
 Importing any of it stops the Resonate SDK from using pickle in this process (:mod:`durable_lambda.sdk`).
 """
@@ -22,7 +22,7 @@ refuse_pickle()
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when somebody asks for it: a worker needs none of it.
+    # Imported on first use: a worker does not need it.
     if name == "Resonate":
         from durable_lambda.function.face import Resonate
 

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-#: Names the application's folder where it is neither the task root, nor the main script's folder, nor the current one.
+#: Names the application's folder if it is neither the task root, nor the main script's folder, nor the current one.
 FOLDER_VARIABLE = "DURABLE_LAMBDA_APP"
 _PREFIX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)?")
 _CALL = re.compile(r"([A-Z]+) (/\S*)")

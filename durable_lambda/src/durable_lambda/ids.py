@@ -12,7 +12,7 @@ import os
 from durable_lambda.application import application
 
 #: A job id becomes part of promise ids, S3 keys and paths: no slash, no colon (it separates a promise from its
-#: children), no tilde (it marks attempts), nothing hidden at the front.
+#: children), no tilde (it marks attempts), no dot at the front (it hides files).
 JOB_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 #: The group of workers that new jobs go to.

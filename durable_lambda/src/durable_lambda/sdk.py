@@ -1,9 +1,9 @@
-"""The Resonate SDK: the one version that both halves are written for, and no pickles in it.
+"""The Resonate SDK: the one version that both halves are written for, without its use of pickle.
 
 SDK 0.8.1 keeps a pickle of an exception beside its text in the promise that it rejects, and unpickles what it finds in
-a promise that was rejected: whoever can settle a promise could run code in whoever reads it. Importing `durable_lambda`
-takes pickle away from the SDK in the whole process. An exception is then its text, written and read
-(`ApplicationError`). See docs/decisions/0082-nothing-is-unpickled.md.
+a promise that was rejected: anybody who can settle a promise could run code in the process that reads it. Importing
+`durable_lambda` takes pickle away from the SDK in the whole process. Then only the text of an exception is written and
+read (`ApplicationError`). See docs/decisions/0082-nothing-is-unpickled.md.
 """
 
 from __future__ import annotations

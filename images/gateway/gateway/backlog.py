@@ -1,7 +1,7 @@
 """The asynchronous events that are still to be delivered, and the dead letters: SQLite, on a volume.
 
-An event is written, and synced to the disk, before its caller gets 202; it is deleted after the function
-has had it. In between, whatever happens to the gateway, it is delivered again: at least once, as in AWS.
+An event is written, and synced to the disk, before its caller gets 202; it is deleted after the function has handled it.
+If the gateway dies in between, the event is delivered again: at least once, as in AWS.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS dead_letter (
 );
 """
 _LISTED = 100
-#: Seconds that SQLite may look at the file's structure at the start.
+#: Seconds that SQLite may take to check the file's structure at the start.
 _CHECK_SECONDS = 2.0
 _WAY_BACK = "The way back: make reset, then make restore F=… with a file of make backup."
 
@@ -63,9 +63,7 @@ class DamagedError(Exception):
 
 @dataclass
 class Event:
-    """One event on its way. `failures` counts the function's errors, `throttles` those that are not its
-    own.
-    """
+    """One event to deliver. `failures` counts the function's errors, `throttles` errors that are not the function's."""
 
     request_id: str
     arn: str
@@ -95,7 +93,7 @@ class Event:
 class Backlog:
     """All calls run on one thread of their own: SQLite's syncs do not hold up the event loop.
 
-    They raise DamagedError once the file is found to be damaged, at the start or at work.
+    They raise DamagedError once the file is found to be damaged, at the start or later.
     """
 
     def __init__(self, path: Path) -> None:

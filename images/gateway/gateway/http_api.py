@@ -27,7 +27,7 @@ log = logging.getLogger("gateway.http")
 PAYLOAD_BYTES = 10 * 2**20
 #: The request line and all headers together.
 HEADER_BYTES = 10240
-#: Lambda's own limit is met before: an event is larger than the body it carries.
+#: Lambda's own limit. It applies first, because an event is larger than the body in it.
 _EVENT_BYTES = 6 * 2**20
 #: A client that takes longer than this to send its body is disconnected; it uses no environment meanwhile.
 _BODY_SECONDS = 30.0

@@ -1,12 +1,12 @@
-"""The local issuer: makes the keys of AUTH=on and the tokens they sign. It runs when asked, and serves nothing.
+"""The local issuer: makes the keys of AUTH=on and the tokens they sign. It runs when called, and serves nothing.
 
     python -m gateway.issuer keys FOLDER
     python -m gateway.issuer worker FOLDER [--prefix doc/]
     python -m gateway.issuer token FOLDER [--subject WHO] [--scope "a b"] [--hours N]
 
-`keys` writes what is not there yet: the key pair whose tokens the Resonate server accepts, a token each for the function
-and the person at the keyboard; the key pair of the HTTP API's tokens with its JWKS; and the AWS access keys that the
-Lambda API and S3 let in. `worker` writes the Resonate server's token for the workers of an application, whose promises'
+`keys` writes what is not there yet: the key pair whose tokens the Resonate server accepts, with a token for the function
+and one for the operator; the key pair of the HTTP API's tokens with its JWKS; and the AWS access keys that the
+Lambda API and S3 accept. `worker` writes the Resonate server's token for the workers of an application, whose promises'
 ids begin with its prefix. `token` prints a token for the HTTP API. In AWS others take this place: Cognito or any OpenID
 Connect issuer for the API, IAM for access keys, Secrets Manager for the rest.
 """
@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 API_ISSUER = "https://issuer.durable-lambda.local"
 API_AUDIENCE = "durable-lambda-api"
-#: A job may live for ten years, and so may the token it is worked on with.
+#: A job may live for ten years, so the tokens of the services last as long.
 _INSIDE_SECONDS = 3650 * 24 * 3600
 #: Which promises a token for the Resonate server may touch. The function also searches, which only an empty prefix allows.
 _INSIDE = {
@@ -44,19 +44,19 @@ _INSIDE = {
 #: The folder of the workers' tokens, a file for each prefix; `_all` for the empty one.
 _WORKERS = "resonate_tokens_worker"
 
-#: Whose access keys there are, and which doors let them in; `stack` is S3 itself, when it makes the buckets.
+#: Who has an access key, and which services accept it; `stack` is S3 itself, when it makes the buckets.
 _ACCESS = {
     "operator": ("lambda", "s3"),
     "function": ("s3",),
     "worker": ("s3",),
     "stack": ("s3",),
 }
-#: Who finds a credentials file of one's own.
+#: Who gets a credentials file.
 _CREDENTIALS = ("function", "worker", "operator")
 
 
 def make_keys(folder: Path) -> list[str]:
-    """Make what is missing; the names of the files made. A key is never replaced, its tokens follow it."""
+    """Make what is missing; returns what was made. If a key pair or one of its tokens is missing, all are made again."""
     made = []
     private = folder / "resonate_private_key"
     tokens = [folder / f"resonate_token_{name}" for name in _INSIDE]
@@ -66,13 +66,13 @@ def make_keys(folder: Path) -> list[str]:
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         _write(folder / "resonate_public_key", public, 0o444)
         for name, claims in _INSIDE.items():
-            # Those of the services are read in their containers, by another user.
+            # Tokens of services are read in their containers, by another user.
             _write(
                 folder / f"resonate_token_{name}",
                 _inside(key, name, claims),
                 0o600 if name == "operator" else 0o444,
             )
-        # Signed with the key before this one.
+        # These were signed with the earlier key.
         for old in (folder / _WORKERS).glob("*"):
             old.unlink()
         made.append("the Resonate server's key and its clients' tokens")
@@ -116,7 +116,7 @@ def _inside(key: Any, name: str, claims: dict[str, str]) -> bytes:
 
 
 def _access_key() -> tuple[str, str]:
-    """An id of AWS's form, 20 capitals and digits, that is nobody's in AWS; and a secret of 40 characters.
+    """An id of AWS's form, 20 capitals and digits, that nobody has in AWS; and a secret of 40 characters.
 
     LocalStack takes the account out of ids that begin with LSIA, LKIA or twelve digits, and its default one for others.
     """
@@ -125,7 +125,7 @@ def _access_key() -> tuple[str, str]:
 
 
 def _profiles(pairs: dict[str, tuple[str, str]]) -> bytes:
-    """A file in the form of AWS's shared credentials file, a profile each."""
+    """A file in the form of AWS's shared credentials file, with one profile for each pair."""
     return "".join(
         f"[{name}]\naws_access_key_id = {key_id}\naws_secret_access_key = {secret}\n"
         for name, (key_id, secret) in pairs.items()

@@ -103,7 +103,7 @@ class LambdaApi:
         delivery: Delivery,
         signatures: Signatures | None = None,
     ) -> None:
-        """`signatures`: who may come in; None, everybody."""
+        """`signatures` checks requests; with None, everybody may call."""
         self._signatures = signatures
         self._settings = settings
         self._invoker = invoker
@@ -127,7 +127,7 @@ class LambdaApi:
     async def _guard(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Nothing of a foreign page gets any further, nor, with signatures, what is not signed."""
+        """Refuse requests from foreign pages and, if signatures are required, those without a valid one."""
         ask = pages.ask(request)
         if refusal := self._doors.refusal(ask):
             kind = _REFUSED[refusal.status]
@@ -142,7 +142,7 @@ class LambdaApi:
         return answer
 
     async def _unsigned(self, request: web.Request) -> web.Response | None:
-        """What a request gets that lacks a good signature; the container's health check needs none."""
+        """The refusal of a request without a valid signature, else None. The container's health check needs none."""
         if self._signatures is None or request.match_info.handler == self._health:
             return None
         path, _, query = request.raw_path.partition("?")

@@ -54,13 +54,13 @@ class Settings:
     event_age: float = 21600.0
     integration: float = 30.0
     names: frozenset[str] = field(default_factory=frozenset)
-    #: What every route asks of its callers that says nothing itself; None: nothing.
+    #: The authorizer of every route that does not name one itself; None: no authorizer.
     authorizer: Jwt | None = None
-    #: Whose requests both doors take.
+    #: Which origins and hosts both APIs accept requests from.
     doors: Doors = field(default_factory=lambda: Doors.read({}))
     #: The keys of the local issuer; other issuers are asked for theirs.
     jwks: Path = Path("/run/secrets/api_jwks")
-    #: The keys that requests to the Lambda API are signed with, where `authorizer` is set.
+    #: The keys that requests to the Lambda API are signed with, if `authorizer` is set.
     aws_keys: Path = Path("/run/secrets/aws_keys")
 
     @classmethod

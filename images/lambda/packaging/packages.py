@@ -4,9 +4,9 @@ Usage: packages.py trim FOLDER
        packages.py make FUNCTION DEPENDENCIES OUT [-arm64]
        packages.py unpack ZIP FOLDER
 
-Called inside image builds (images/lambda/application.Dockerfile), with the standard library alone. A package is a matter of
-its content: entries sorted, one date, one mode, no bytecode. So the same content has the same hash, whenever and
-wherever it is packed, and a deployment that changes nothing is seen to change nothing. SOURCE_DATE_EPOCH
+Called inside image builds (images/lambda/application.Dockerfile), with the standard library alone. A package depends on its
+content alone: entries sorted, one date, one mode, no bytecode. So the same content has the same hash, whenever and
+wherever it is packed, and a deployment without changes is recognized as such. SOURCE_DATE_EPOCH
 (seconds, https://reproducible-builds.org/specs/source-date-epoch/) gives another date than 1980-01-01.
 """
 
@@ -24,7 +24,7 @@ UNZIPPED_LIMIT = 250 * 2**20
 
 #: The earliest date a zip can hold.
 _EPOCH_1980 = 315_532_800
-#: What only pip and uv read, and scripts that nobody calls there.
+#: Files that only pip and uv read.
 _INSTALLER_FILES = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", ".lock"}
 #: For compilers and type checkers. py.typed stays: it is empty.
 _SOURCES = {".pyi", ".pyx", ".pxd", ".pxi", ".c", ".h", ".cpp", ".hpp"}
@@ -35,11 +35,11 @@ RUNTIME_HAS = ("boto3", "botocore", "s3transfer", "awslambdaric", "urllib3", "da
 
 
 class PackageError(Exception):
-    """A package that Lambda would refuse, or that holds what it must not; the message says which and why."""
+    """A package that Lambda would refuse, or with content that it must not have; the message says which and why."""
 
 
 def trim(folder: Path) -> None:
-    """Remove from installed dependencies what the function cannot need. Metadata (versions, entry points) and
+    """Remove from installed dependencies what the function does not need. Metadata (versions, entry points) and
     licences stay."""
     for path in sorted(folder.rglob("*")):
         if path.is_dir() and (
@@ -88,7 +88,7 @@ def pack(target: Path, *parts: tuple[str, Path]) -> int:
 
 
 def check(target: Path, unzipped: int) -> None:
-    """Raises PackageError where the package is over a limit of Lambda's."""
+    """Raises PackageError if the package exceeds a limit of Lambda's."""
     zipped = target.stat().st_size
     if zipped > ZIPPED_LIMIT:
         raise PackageError(
@@ -103,7 +103,7 @@ def check(target: Path, unzipped: int) -> None:
 
 
 def make(function: Path, dependencies: Path, out: Path, suffix: str = "") -> None:
-    """Both shapes for one processor: everything in one, and function and layer apart."""
+    """Both kinds of packages for one processor: everything in one zip, and function and layer separately."""
     brought = sorted(name for name in RUNTIME_HAS if (dependencies / name).exists())
     if brought:
         raise PackageError(
@@ -126,7 +126,7 @@ def make(function: Path, dependencies: Path, out: Path, suffix: str = "") -> Non
 
 
 def unpack(source: Path, target: Path) -> None:
-    """As Lambda does: the archive's files with the archive's modes."""
+    """Unpack a zip as Lambda does: the archive's files with the archive's modes."""
     target.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(source) as archive:
         for entry in archive.infolist():

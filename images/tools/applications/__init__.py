@@ -9,6 +9,6 @@ modules read. Standard library only. They run in the image `tools`, without a ne
     files      which files of the folder go into which half
     folder     all of that together: one Application, or every problem at once
     staging    the build contexts, and what the services mount
-    fragment   the compose file that is laid over the stack's own
+    fragment   the compose file that is added to the stack's own
     locks      whether its locks are up to date, and resolving them with uv
 """

@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 
 #: Left out of both halves, at the top of the folder.
 _TOP = ("tests", "docs", "samples", "openapi.yaml", "*.lock", "README*")
-#: Left out wherever they lie.
+#: Left out of both halves, in every folder.
 _ANYWHERE = (".*", "__pycache__", "*.pyc", "*.egg-info")
-#: Each half leaves the other's first file out.
+#: Each half leaves the other's entry file out.
 ENTRY = {"function": "lambda_function.py", "worker": "worker.py"}
 
 
@@ -54,7 +54,7 @@ def unmatched(folder: Path, exclude: list[str]) -> list[str]:
 
 
 def samples(folder: Path) -> dict[str, Path]:
-    """What lies in samples/<bucket>/, by its path below samples/. Files right in samples/ are for people."""
+    """The files in samples/<bucket>/, by their paths below samples/. Files directly in samples/ are not samples."""
     root = folder / "samples"
     if not root.is_dir():
         return {}

@@ -1,4 +1,4 @@
-"""An application's folder as a whole: either it is in order, or every problem is told at once."""
+"""An application's folder as a whole: either it is in order, or every problem is reported at once."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The compose file of an application, laid over the stack's own."""
+"""The compose file of an application, added to the stack's own."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from .table import Application, Half
 IMAGES = ("{slug}-function-$LAMBDA_FROM", "{slug}-worker")
 _PREFIX = "${STACK_IMAGES:-durable-lambda}"
 _HEADER = """\
-# The application {name}, laid over the stack's compose.yaml. Made from its pyproject.toml: change that, not this.
+# The application {name}, added to the stack's compose.yaml. Made from its pyproject.toml: change that file, not this one.
 """
 
 
@@ -26,7 +26,7 @@ def compose_file(application: Application, place: str, digests: dict[str, str], 
         "volumes": [_mount(f"{place}/gateway", "/application")],
     }
     if not openapi:
-        # The gateway's own definition leads every method and path to the function.
+        # Without a definition, the gateway sends every method and path to the function.
         gateway = {"labels": label, "environment": name}
     environments = {
         "labels": label,
@@ -50,7 +50,7 @@ def compose_file(application: Application, place: str, digests: dict[str, str], 
     s3 = {
         "labels": {"durable-lambda.samples": digests["samples"]},
         "environment": {
-            # A bucket as declared, and as it is called here; samples lie under the declared name.
+            # Each bucket's declared name, and its name here; samples are in the folder of the declared name.
             "BUCKETS": " ".join(f"{value}={buckets[name]}" for name, value in application.buckets.items())
         },
         "volumes": [_mount(f"{place}/samples", "/etc/localstack/samples")],
@@ -81,7 +81,7 @@ def _build(context: str, dockerfile: str, arguments: dict[str, str]) -> dict[str
 
 
 def _environment(half: Half) -> dict[str, str | None]:
-    """Without a default a variable is passed on only where it is set."""
+    """A variable without a default is passed on only if it is set."""
     return {
         name: f"${{{name}:-{_plain(value)}}}" if value else None for name, value in half.environment.items()
     }
@@ -100,7 +100,7 @@ def _mount(source: str, target: str) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """Text in which Compose shall find no variable."""
+    """Text, escaped so that Compose finds no variable in it."""
     return text.replace("$", "$$")
 
 

@@ -1,8 +1,7 @@
 """An application's locks: whether they are up to date, and how uv resolves them.
 
 The first line of a lock holds a digest of what it was resolved from: the application's dependencies, and the library's.
-A lock whose digest is another one is out of date. The library itself is in no lock: its code is copied beside the
-application's.
+A lock with another digest is out of date. The library itself is in no lock: its code is copied beside the application's.
 """
 
 import hashlib
@@ -17,7 +16,7 @@ from pathlib import Path
 from .table import Table
 
 _MARK = "# resolved from "
-#: A requirement of the library that allows some of its versions only.
+#: A requirement on the library that allows only some of its versions.
 _BOUND = re.compile(r"durable[-_.]lambda\s*(\[[^]]*\])?\s*[<>=!~(@]", re.IGNORECASE)
 _VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
 PYTHON = "3.13"
@@ -46,7 +45,7 @@ def digest(document: Table, half: str, library: Path) -> str:
 
 
 def _version_if_bound(dependencies: object, groups: object, library: Path) -> list[str]:
-    """The library's version, where the application says which versions it takes: uv has to look at it again."""
+    """The library's version, if the application says which versions it takes: then uv has to check it again."""
     if not any(_BOUND.match(text) for text in _texts([dependencies, groups])):
         return []
     return _VERSION.findall((library / "src/durable_lambda/__init__.py").read_text(encoding="utf-8"))
@@ -69,7 +68,7 @@ def state(lock: Path, wanted: str) -> str:
 
 
 def resolve(folder: Path, document: Table, library: Path, out: Path, *, upgrade: bool) -> list[str]:
-    """Write the locks of both halves into `out`. What uv says where it cannot; empty where it could.
+    """Write the locks of both halves into `out`. Returns uv's messages if that fails, else an empty list.
 
     The versions of locks that lie in `out` already are kept where they still fit, unless `upgrade`.
     """
@@ -98,7 +97,7 @@ def resolve(folder: Path, document: Table, library: Path, out: Path, *, upgrade:
 
 
 def _uv(*arguments: str, folder: Path | None = None) -> str:
-    """Run uv; what it says where it fails."""
+    """Run uv. Returns its message if it fails, else an empty text."""
     done = subprocess.run([UV, *arguments], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
     return (
         ""

@@ -99,5 +99,5 @@ def secret_problem(name: str) -> str | None:
 
 
 def slug(name: str) -> str:
-    """A project's name as it stands in the names of its images (lower case, hyphens)."""
+    """A project's name as it is in the names of its images (lower case, hyphens)."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

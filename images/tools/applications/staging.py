@@ -2,13 +2,13 @@
 
     function/task/, function/requirements.lock     context of images/lambda/application.Dockerfile
     worker/app/, worker/requirements.lock          context of images/worker/application.Dockerfile
-    gateway/openapi.yaml                           where the application has one
+    gateway/openapi.yaml                           if the application has one
     samples/<bucket>/…                             what S3 puts into its buckets
-    compose.yaml                                   laid over the stack's own (fragment.py)
+    compose.yaml                                   added to the stack's own (fragment.py)
     application.json                               for scripts: what the application declares
-    images, secrets, built-from                    for bin/: a line each
+    images, secrets, built-from                    for bin/: a line for each image, secret, half
 
-Files that have not changed are left alone, and what is no longer wanted is removed.
+Files that have not changed are left alone, and files that are no longer needed are removed.
 """
 
 import hashlib
@@ -103,7 +103,7 @@ def _digest(wanted: dict[str, Path | bytes], prefix: str) -> str:
 
 
 def _keep(path: Path, content: bytes) -> None:
-    """The file with this content, readable for the containers' users; untouched where it is so already."""
+    """Write the file with this content, readable by the containers' users; do nothing if it is like that already."""
     if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
         return
     _keep_folder(path.parent)

@@ -1,4 +1,4 @@
-"""What an application's pyproject.toml says to the stack: [tool.durable-lambda], and of [project] its name."""
+"""What an application's pyproject.toml tells the stack: [tool.durable-lambda], and the name in [project]."""
 
 import tomllib
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ class Secret:
 
 @dataclass
 class Half:
-    """What the function or the worker has of its own. `environment` holds the variables of both halves as well."""
+    """What is declared for the function or the worker. `environment` includes the variables of both halves."""
 
     exclude: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
@@ -66,7 +66,7 @@ def load(file: Path, tell: Tell) -> Table | None:
 
 
 def read(document: Table, tell: Tell) -> Application:
-    """The application, as far as it can be read; every problem is told."""
+    """The application, as far as it can be read; every problem is reported."""
     application = Application()
     project = document.get("project", {})
     if (

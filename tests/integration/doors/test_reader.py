@@ -122,11 +122,11 @@ def start(*options: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_kernel_without_landlock_is_said_at_the_start_or_stops_the_worker() -> None:
     running = start()
-    (line,) = [json.loads(line) for line in running.stdout.splitlines() if "not wholly closed in" in line]
+    (line,) = [json.loads(line) for line in running.stdout.splitlines() if "not fully confined" in line]
     assert line["level"] == "warning"
     assert line["missing"].startswith("The kernel has no Landlock: ")
     assert "worker started" in running.stdout
     refused = start("--env=READER_ISOLATION=required")
     assert refused.returncode == 1
-    assert "READER_ISOLATION=required cannot be kept. The kernel has no Landlock: " in refused.stderr
+    assert "READER_ISOLATION=required is not possible here. The kernel has no Landlock: " in refused.stderr
     assert "worker started" not in refused.stdout

@@ -80,14 +80,17 @@ def test_taken_port_is_one_sentence_and_leaves_nothing(clone: Clone) -> None:
         ({"RESONATE_STORE": "mysql"}, "RESONATE_STORE is 'mysql'; set it to sqlite or postgres."),
         (
             {"RESONATE_STORE": "postgres", "RESONATE_IMAGE": "none/resonate:0", "REGISTRY": "none"},
-            "only the embedded one is at hand: its image none/resonate:0 is neither here nor can it be pulled",
+            "only the embedded one is available: the image none/resonate:0 is not here and cannot be pulled",
         ),
         (
             {"DOCKER_HOST": "unix:///nowhere/docker.sock"},
             "Engine does not answer at unix:///nowhere/docker.sock",
         ),
         ({"CA_BUNDLE": "/no/such.pem"}, "CA_BUNDLE=/no/such.pem cannot be read"),
-        ({"PYTHON_IMAGE": "no-such-image:1"}, "PYTHON_IMAGE=no-such-image:1 is neither here nor can it be"),
+        (
+            {"PYTHON_IMAGE": "no-such-image:1"},
+            "PYTHON_IMAGE=no-such-image:1 is not here and cannot be pulled",
+        ),
     ],
 )
 def test_what_stands_in_the_way_is_one_sentence(

@@ -1,9 +1,9 @@
 """The function's side: events in, promises to the server, answers out.
 
 * :mod:`~durable_lambda.function.api`: `Api`, the routes of an application. It needs the extra `function`.
-* :mod:`~durable_lambda.function.promises`: the line to the server; :mod:`~durable_lambda.function.face`: the same in the
-  words of the older SDK. Neither needs more than the library's own dependencies.
-* :mod:`~durable_lambda.function.bodies` and :mod:`~durable_lambda.function.events`: what a request says.
+* :mod:`~durable_lambda.function.promises`: the connection to the server; :mod:`~durable_lambda.function.face`: the same
+  with the methods of the older SDK. Neither needs more than the library's own dependencies.
+* :mod:`~durable_lambda.function.bodies` and :mod:`~durable_lambda.function.events`: reading requests.
 * :mod:`~durable_lambda.function.testing`: promises in memory, for an application's unit tests.
 """
 

@@ -19,7 +19,7 @@ class Answer:
 class Refusal(Exception):
     """The request cannot be done. It is answered as `{"error": {"code", "message", …}}`.
 
-    `job_status` is the status of the job, where that is the reason.
+    `job_status` is the status of the job, if that is the reason.
     """
 
     def __init__(self, status: int, code: str, message: str, job_status: str | None = None) -> None:
@@ -31,5 +31,5 @@ class Refusal(Exception):
 
     @property
     def details(self) -> dict[str, Any]:
-        """What the error says beside its code and message."""
+        """What the error says besides its code and message."""
         return {"status": self.job_status} if self.job_status else {}

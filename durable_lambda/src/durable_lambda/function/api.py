@@ -12,8 +12,8 @@ Usage::
     def lambda_handler(event: Any, context: Any = None) -> dict[str, Any]:
         return app.handle(event, context)
 
-A handler is run to its end within what is left of the invocation. It returns an :class:`Answer` or raises a
-:class:`Refusal`; the rest of what can go wrong is answered here, always as `{"error": {"code", "message", …}}`.
+A handler must finish within the time that is left of the invocation. It returns an :class:`Answer` or raises a
+:class:`Refusal`. Every other error is answered here. Errors always have the form `{"error": {"code", "message", …}}`.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from durable_lambda.function import bodies, events
 from durable_lambda.function.answers import Answer, Refusal
 from durable_lambda.function.promises import Promises, ServerAwayError, ServerFailsError, connect
 
-#: Seconds after which a client should come back when the server was away.
+#: Seconds after which a client should try again if the server could not be reached.
 _COME_BACK = 2
 
 type Handler = Callable[..., Awaitable[Answer]]
 
 
 class Api:
-    """An application's routes, and its line to the server."""
+    """An application's routes, and its connection to the server."""
 
     def __init__(self, promises: Promises | None = None) -> None:
         self.promises = connect() if promises is None else promises
@@ -55,7 +55,7 @@ class Api:
         self._answer = self.logger.inject_lambda_context(clear_state=True)(self._resolve)
 
     def handle(self, event: Any, context: Any = None) -> dict[str, Any]:
-        """Answer one event. What is no API Gateway event is completed, or refused with a sentence."""
+        """Answer one event. An event that lacks fields of API Gateway's is completed, or refused with an explanation."""
         try:
             event = events.complete(event, self._submit)
         except bodies.InvalidError as error:
@@ -114,11 +114,11 @@ class Api:
         return (self._http if events.is_http_api(event) else self._rest).resolve(event, context)
 
     def _unknown_route(self, _: Exception) -> Response[str]:
-        message = f"There is no such route. There are: {', '.join(self.routes)}."
+        message = f"There is no such route. The routes are: {', '.join(self.routes)}."
         return _error(HTTPStatus.NOT_FOUND, "route_not_found", message)
 
     def _explain(self, error: Exception) -> Response[str]:
-        """The answer for what a handler raised, and a line in the log where the caller is not to blame."""
+        """The answer for an exception of a handler. It is also logged, unless the caller made the mistake."""
         match error:
             case Refusal():
                 return _error(error.status, error.code, error.message, error.details)
@@ -130,8 +130,8 @@ class Api:
             case ServerFailsError():
                 self.logger.error("server fails", extra={"reason": str(error)})
                 return _unavailable(
-                    f"{error} Whether it has recorded anything of this request is not certain: send the very same "
-                    "request again, or ask for the job's status, once the server works."
+                    f"{error} It may or may not have recorded this request: send the very same request again, or ask "
+                    "for the job's status, once the server works."
                 )
         self.logger.exception("unexpected error")
         message = "The function failed; its log says why."

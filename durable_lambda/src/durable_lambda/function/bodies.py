@@ -1,4 +1,4 @@
-"""Reading a request: its body as a model, a job id from its path; and what to say of the fields that are wrong."""
+"""Reads a request: its body as a model, a job id from its path. An error names every field that is wrong."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _JSON = re.compile(r"application/(?:[\w.-]+\+)?json", re.IGNORECASE)
 
 
 class InvalidError(Refusal):
-    """The request is malformed. Every field that is wrong is named, all of them at once."""
+    """The request is malformed. The error names all fields that are wrong, not only the first."""
 
     def __init__(
         self, message: str, fields: Sequence[dict[str, str]] = (), code: str = "invalid_request"
@@ -91,7 +91,7 @@ def _text(event: Mapping[str, Any]) -> str:
 
 
 def _field(detail: Any) -> dict[str, str]:
-    """What pydantic found, in the words of the API."""
+    """An error of pydantic's, as the API describes errors: the field, and what it must be."""
     name = ".".join(str(part) for part in detail["loc"]) or "body"
     message = str(detail["msg"]).removeprefix("Value error, ")
     match detail["type"]:

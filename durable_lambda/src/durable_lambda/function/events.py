@@ -1,7 +1,7 @@
 """API Gateway's events, payload 2.0 and 1.0: what a hand-written one leaves out is filled in.
 
-A function reads few fields of an event. One that was written by hand, or sent by `aws lambda invoke`, is answered as long
-as these can be found or filled in; what cannot be answered is refused with a sentence.
+A function reads few fields of an event. An event that was written by hand, or sent by `aws lambda invoke`, is answered as
+long as these fields are there or can be filled in; any other event is refused with an explanation.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 from durable_lambda.application import Submit, application
 from durable_lambda.function.bodies import InvalidError
 
-#: What an invocation by hand may take, in seconds.
+#: How long an invocation by hand may take, in seconds.
 _BY_HAND_SECONDS = 30.0
 _CONTEXT_FIELDS = ("function_name", "memory_limit_in_mb", "invoked_function_arn", "aws_request_id")
 
 
 def complete(event: Any, submit: Submit | None) -> dict[str, Any]:
-    """The event with everything that API Gateway would have put into it, and the code reads.
+    """The event with all those fields of an API Gateway event that the code reads.
 
     An event without a path is a call of `submit`. Without a method it is POST if it has a body, else GET. A body that is
     not text is taken as JSON. Raises :class:`InvalidError`, with the code `not_an_api_event`.
@@ -53,7 +53,7 @@ def complete(event: Any, submit: Submit | None) -> dict[str, Any]:
         "queryStringParameters": _texts(event, "queryStringParameters", submit),
         "body": body if is_text else json.dumps(body),
         "isBase64Encoded": is_text and event.get("isBase64Encoded") is True,
-        # A stage other than the default is the first part of the path, or else it is not one.
+        # A stage other than the default counts only if the path begins with it.
         "requestContext": {
             **context,
             "stage": stage if isinstance(stage, str) and path.startswith(f"/{stage}/") else "$default",
@@ -73,7 +73,7 @@ def is_http_api(event: Mapping[str, Any]) -> bool:
 
 
 class Context:
-    """Lambda's context, for an invocation that brings none."""
+    """Lambda's context, for an invocation without one."""
 
     def __init__(self) -> None:
         self.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME") or application().name
@@ -86,12 +86,12 @@ class Context:
 
 
 def context_of(given: Any) -> Any:
-    """The invocation's context, or one of our own if what was given is none."""
+    """The invocation's context, or one of our own if the given value is not a context."""
     return given if all(hasattr(given, name) for name in _CONTEXT_FIELDS) else Context()
 
 
 def remaining_seconds(context: Any) -> float:
-    """What is left of the invocation."""
+    """How much time is left of the invocation."""
     remaining = getattr(context, "get_remaining_time_in_millis", None)
     return remaining() / 1000 if callable(remaining) else _BY_HAND_SECONDS
 

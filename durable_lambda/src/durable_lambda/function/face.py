@@ -1,4 +1,4 @@
-"""`Resonate` in the words of the SDK 0.5 and 0.6, for a function that hands jobs over to a worker.
+"""`Resonate` with the methods of the SDK 0.5 and 0.6, for a function that hands jobs over to a worker.
 
 Usage::
 
@@ -13,10 +13,10 @@ Usage::
         if handle.done():
             return handle.result()
 
-The client of SDK 0.8 needs a running event loop, creates promises in the background, and waits for a server that is away
-without end: in a function that AWS freezes as soon as it answers, jobs would be lost. Here every call is synchronous.
-`begin_rpc` returns once the promise exists on the server, or raises within 2.5 seconds: less than the 3 seconds that a
-Lambda function has by default.
+The client of SDK 0.8 needs a running event loop, creates promises in the background, and waits without end for a server
+that it cannot reach: in a function that AWS freezes as soon as it answers, jobs would be lost. Here every call is
+synchronous. `begin_rpc` returns once the promise exists on the server, or raises within 2.5 seconds: less than the 3
+seconds that a Lambda function has by default.
 
 As in the older SDK, `begin_rpc` with the id of a promise that exists returns that promise, whatever function and
 arguments it was created with: the id is the only key. `rpc` and `Handle.result` wait as long as the job takes, unless
@@ -179,10 +179,10 @@ class Resonate:
         return Handle(self, self._get(id))
 
     def start(self) -> None:
-        """Nothing: a client that only hands jobs over has nothing to start."""
+        """Does nothing: a client that only hands jobs over has nothing to start."""
 
     def stop(self) -> None:
-        """Close the line to the server. AWS never does: an environment just ends."""
+        """Close the connection to the server. In AWS nothing calls this: an environment just ends."""
         self._line.submit(self._promises.close).result()
         self._line.shutdown()
 
@@ -229,7 +229,7 @@ class Handle:
         return self._record.state != "pending"
 
     def result(self, timeout: float | None = None) -> Any:
-        """What the workflow returned; waits for it, at most `timeout` seconds.
+        """What the workflow returned. Waits for it, at most `timeout` seconds.
 
         Raises `ApplicationError` of the SDK if the workflow failed, was cancelled or went over its deadline, and
         `TimeoutError` if it has not ended in time.

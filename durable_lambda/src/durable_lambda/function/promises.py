@@ -1,8 +1,8 @@
-"""The function's line to the Resonate server: one client for each execution environment, every call bounded in time.
+"""The function's connection to the Resonate server: one client for each execution environment; every call has a time limit.
 
-AWS freezes the process between invocations, so a connection may be dead when the process goes on: the first failure is
-repeated at once. An invocation ends when it answers, so everything is awaited before the answer, within a budget that
-leaves time to say that the server is away.
+AWS freezes the process between invocations, so a connection may be dead when the process goes on: the first request that
+fails is repeated at once. An invocation ends when it answers, so every call is awaited before the answer, within a limit
+that leaves enough time to answer that the server cannot be reached.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ RESERVE_SECONDS = 0.5
 _PORT = 8001
 _NOT_FOUND = 404
 _ERROR = 500
-#: What a server with AUTH=on says to a token that is missing or does not allow this.
+#: The statuses that a server with AUTH=on answers if the token is missing or does not allow the request.
 _REFUSED = (401, 403)
 
 
 class ServerAwayError(ConnectionError):
-    """The Resonate server does not answer. Send the same request again: what was recorded is found, not repeated."""
+    """The Resonate server does not answer. Send the same request again: what was recorded already is not repeated."""
 
 
 class ServerFailsError(Exception):
     """The Resonate server answers that it cannot do the request.
 
-    Its own words are not passed on: they may hold what is stored. Where its store is damaged, even what was recorded
-    before is not certain.
+    The server's own message is not passed on, because it may contain stored data. If the server's store is damaged,
+    earlier records may be lost as well.
     """
 
 
 class _AtOnceThenOften:
-    """The delays between repetitions: none after a connection died in the freeze, then a quarter second."""
+    """The delays between repetitions: none at first (the connection died in the freeze), then a quarter second."""
 
     def delay(self, attempt: int) -> float:
         return 0.0 if attempt == 0 else 0.25
@@ -92,7 +92,7 @@ class Promises:
             raise
 
     def close(self) -> None:
-        """Close the line. AWS never calls this: an environment just ends."""
+        """Close the connection. In AWS nothing calls this: an environment just ends."""
         if self._client is not None:
             self._runner.run(self._client.stop())
             self._client = None
@@ -155,7 +155,9 @@ class Promises:
     @property
     def _open(self) -> Resonate:
         if self._client is None:
-            raise RuntimeError("Use a promise's methods inside of Promises.call(): it opens the line.")
+            raise RuntimeError(
+                "Call the methods of Promises inside of Promises.call(), which opens the connection."
+            )
         return self._client
 
 
@@ -171,7 +173,7 @@ def deadline() -> int:
 
 
 def connect() -> Promises:
-    """The line to the server that the environment names."""
+    """A connection to the server that the environment variables name."""
     return Promises(server_url(os.environ), server_token(os.environ))
 
 
@@ -182,7 +184,7 @@ def server_url(environ: Mapping[str, str]) -> str:
 
 
 def address(host: str, port: str | int | None = None) -> str:
-    """The URL of a server: `host` may be one, and may have a port, which counts more than `port` (default: 8001)."""
+    """The URL of a server. `host` may be a URL, and may have a port of its own; else `port` is used (default: 8001)."""
     url = urlsplit(host if "://" in host else f"http://{host}")
     try:
         has_port = url.port is not None

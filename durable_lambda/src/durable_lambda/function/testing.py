@@ -21,7 +21,7 @@ from durable_lambda.function.promises import Promises, deadline
 
 
 class PromisesInMemory(Promises):
-    """What :class:`Promises` does, with a dict for a server."""
+    """Like :class:`Promises`, but with a dict in place of the server."""
 
     def __init__(self) -> None:
         super().__init__("http://in.memory")
@@ -76,7 +76,7 @@ class PromisesInMemory(Promises):
         return found[:limit], found[limit - 1].id if len(found) > limit else None
 
     def settle(self, promise_id: str, state: PromiseState, value: Any, param: Any = None) -> PromiseRecord:
-        """Put a promise where a worker or a person would have put it. One that is settled stays as it is."""
+        """Settle a promise as a worker or a person would have. One that is settled already stays as it is."""
         known = self.records.get(promise_id)
         if known is None or known.state == "pending":
             self.records[promise_id] = PromiseRecord(
@@ -105,7 +105,8 @@ def event_of(
 ) -> dict[str, Any]:
     """An event of API Gateway, payload `version` 2.0 or 1.0.
 
-    A `body` that is not text is sent as JSON, in base64 if `encoded`. `claims` are those of a token that it has checked.
+    A `body` that is not text is sent as JSON, in base64 if `encoded`. `claims` are those of a token that API Gateway has
+    checked.
     """
     text = body if body is None or isinstance(body, str) else json.dumps(body)
     if encoded and text is not None:

@@ -1,5 +1,5 @@
-"""Suspects: tasks that two workers in a row were lost with. Each runs in a process of its own, so that it kills nothing
-else when it kills its process, while the worker goes on with its other tasks.
+"""Suspects: tasks that were running when two workers in a row died. Each runs in a process of its own: if it kills that
+process, the worker and its other tasks go on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from durable_lambda.worker.offers import Offer
 
 logger = logging.getLogger("worker.alone")
 
-#: Processes at once. Each is a worker without its other jobs: 100 MB and what the job itself takes.
+#: The most processes at once. Each is a worker with one job: 100 MB, and what the job itself needs.
 MOST = 2
 
 
@@ -46,11 +46,11 @@ class Alone:
         self._running: dict[str, Offer] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._runs: set[asyncio.Task[None]] = set()
-        #: How the last process of a task ended, where it did not end well.
+        #: By task: how its last process ended, if it did not end well.
         self._ends: dict[str, str] = {}
 
     def add(self, offer: Offer) -> None:
-        """Run the task once there is room. A process whose task is offered again has lost its lease: it is killed."""
+        """Run the task once there is room. If a task is offered again, its process has lost the lease and is killed."""
         running = self._running.get(offer.task_id)
         if self._closed or (running is not None and running.version >= offer.version):
             return
@@ -60,7 +60,7 @@ class Alone:
         self._fill()
 
     async def stop(self, seconds: float) -> None:
-        """Have every process give its task back, and end."""
+        """Tell every process to give its task back and end."""
         self._closed = True
         self._waiting.clear()
         for process in self._processes.values():
@@ -83,7 +83,7 @@ class Alone:
 
     async def _run(self, offer: Offer) -> None:
         try:
-            # It may have waited for long, and be another worker's by now, or over.
+            # The task may have waited for long: by now another worker may have it, or it may be over.
             with suppress(ResonateError):
                 if not self._closed and await self._still_offered(offer):
                     await self._process(offer)

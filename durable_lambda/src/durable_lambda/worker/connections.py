@@ -1,4 +1,4 @@
-"""The SDK's client and its two connections to the server, made to survive what a long-running process meets.
+"""The SDK's client and its two connections to the server, made robust enough for a long-running process.
 
 They override private methods of the one SDK version that importing `durable_lambda` accepts.
 `docs/decisions/0033-the-sdks-connections.md` says what to look at on an upgrade.
@@ -26,16 +26,17 @@ from durable_lambda.worker.leases import Leases
 from durable_lambda.worker.offers import Offer, Offers
 from durable_lambda.worker.takings import Ended, SetAside, Takings
 
-#: Quick to be back after a restart of the server; the SDK's own ladder goes up to a minute.
+#: Short, to connect again soon after a restart of the server; the SDK's own delays grow to a minute.
 _BACKOFF = ExponentialBackoff(initial=0.1, factor=2.0, max_delay=2.0)
-#: Seconds one request may take; every one is short, and each is repeated by whoever sent it.
+#: Seconds that one request may take. Every request is short, and whoever sent it repeats it.
 _REQUEST_SECONDS = 15
 
 
 class Client(Resonate):
     """The SDK's client, which takes up offered tasks by the rules of offers.py, and sets suspects aside (alone.py).
 
-    `task_tries` is the setting. `how` is given in a suspect's own process, which sets none aside: how the last one ended.
+    `task_tries` is the setting. `how` says how a suspect's last process ended; it is given only in a suspect's own
+    process, which sets no task aside.
     """
 
     def __init__(
@@ -68,11 +69,11 @@ class Client(Resonate):
             self._offers.add(Offer(msg.task_id, msg.version))
 
     def take_no_more(self) -> None:
-        """Begin nothing more: neither what is offered from now on nor what waits for a place."""
+        """Begin no more tasks: neither those offered from now on nor those that wait for a place."""
         self._offers.close()
 
     def taking_up(self) -> set[str]:
-        """The tasks that are begun, those included that the server has not granted yet."""
+        """The tasks that are begun, including those that the server has not granted yet."""
         return self._offers.begun
 
     async def run_one(self, offer: Offer) -> None:
@@ -146,7 +147,7 @@ class Inbox(SSEConnection):
 
 
 def _timed(took: Callable[[float], None]) -> aiohttp.TraceConfig:
-    """Has `took` called once a request that reached the server is answered, or given up."""
+    """Calls `took` once a request that reached the server is answered, or given up."""
 
     async def sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
         context.sent_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""A durable step: tried until it is done or cannot be, each try on record, no worker held while it waits.
+"""A durable step: tried until it succeeds or fails for good. Each try is recorded; no worker is held while it waits.
 
 A step is the promise `<root>:n`. Below it, tries and pauses alternate: `:n.1` a try, `:n.2` a pause, `:n.3` the next
 try. A try that fails for now is a *value* there, not an exception, so that a status call can read it; and a pause is a
@@ -111,7 +111,7 @@ async def one_try(
     except Exception as error:
         if not isinstance(error, Transient):
             logger.exception("a step met an unexpected error", extra={"step": step.name, "attempt": number})
-            # Waiting mends no bug, but may mend what looks like one.
+            # Waiting does not fix a bug, but it may help if the error only looks like one.
             error = Transient("internal_error", f"{type(error).__name__}: {error}", most=3)
         level = logging.WARNING
         error.code = tools.codes.get(error.code, error.code)
@@ -122,7 +122,7 @@ async def one_try(
 
 
 def refused(ctx: Context) -> dict[str, str] | None:
-    """The fault that a step ends with instead of being run, where it has killed one worker after the other."""
+    """The fault that a step ends with instead of being run, if it has killed one worker after the other."""
     reason = tools_of(ctx).refusal(ctx.info.id)
     return None if reason is None else {"code": "worker_lost", "message": reason}
 
@@ -171,8 +171,8 @@ def _transient(delays: tuple[float, ...], number: int, error: Transient) -> dict
 async def pause(ctx: Context, duration: timedelta) -> None:
     """Wait durably: suspended until the promise's deadline passes, or somebody resolves it early.
 
-    Not `ctx.sleep()`: in SDK 0.8.1 its timer is a task as well, which a worker takes and drops once a lease for as
-    long as the timer runs.
+    Not `ctx.sleep()`: in SDK 0.8.1 its timer is a task as well. As long as the timer runs, a worker takes that task and
+    drops it again, once for each lease.
     """
     with contextlib.suppress(ApplicationError):  # what the SDK raises for a promise that timed out
         await ctx.promise(timeout=duration)

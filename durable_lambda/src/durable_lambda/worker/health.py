@@ -1,6 +1,6 @@
-"""The health file: its age tells the health check whether the server can reach this worker and its event loop turns.
+"""The health file: its age tells the health check whether the server can reach this worker and its event loop runs.
 
-It is there from the start, dated 1970, so that the check knows that this worker tells its health by a file.
+The file exists from the start, dated 1970, so that the check knows that this worker reports its health by a file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from durable_lambda.worker.settings import SettingError
 
 
 def make(file: Path) -> None:
-    """Make the file, dated as of a worker that is not well. Raises :class:`SettingError` where that cannot be done."""
+    """Make the file, dated 1970: not healthy. Raises :class:`SettingError` if that cannot be done."""
     try:
         file.touch()
         _unwell(file)

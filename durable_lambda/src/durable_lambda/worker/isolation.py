@@ -26,10 +26,10 @@ _MAX_OUTPUT = 4 << 20
 _BLOCK = 1 << 16
 #: Longest message of a child's fault; the child is not to be trusted.
 _MAX_MESSAGE = 500
-#: The limit is one of processor time, which takes longer by the clock on a busy machine. A process that needs so many times
-#: as long hangs.
+#: The limit is one of processor time, which takes longer by the clock on a busy machine. A process that takes this many
+#: times as long by the clock counts as hung.
 _PATIENCE = 10
-#: stderr of a process that met its memory limit says one of these.
+#: stderr of a process that met its memory limit contains one of these.
 _OUT_OF_MEMORY = (b"MemoryError", b"Cannot allocate memory", b"bad_alloc", b"failed to map")
 
 
@@ -45,11 +45,11 @@ async def run_limited(
 ) -> dict[str, Any]:
     """Run a module in a limited process and return its answer.
 
-    Beside its own code it can open the files `reads`, and write to the files `writes`. These are made here: it cannot
-    make any itself, so what lies there afterwards is a plain file. It may tell of faults with the `codes`. `what` is
-    how messages begin: "Reading the document".
+    Besides its own code it can open the files `reads`, and write to the files `writes`. These are made here: it cannot
+    make any itself, so they are plain files afterwards. It may report faults with one of `codes`. Messages begin with
+    `what`, such as "Reading the document".
 
-    Raises :class:`durable_lambda.worker.trouble.Permanent` for the fault that it tells of, `over_limit` when it meets
+    Raises :class:`durable_lambda.worker.trouble.Permanent` for the fault that it reports, `over_limit` when it meets
     a limit, `crashed` when it dies of a signal; `Transient` when it ends without an answer.
     """
     for path in writes:
@@ -85,7 +85,7 @@ async def run_limited(
 
 
 async def _bounded(pipe: asyncio.StreamReader | None, what: str) -> bytes:
-    """All of a pipe. Raises :class:`durable_lambda.worker.trouble.Permanent` once it is more than an answer can be."""
+    """All of a pipe. Raises :class:`durable_lambda.worker.trouble.Permanent` if it is longer than an answer may be."""
     assert pipe is not None  # noqa: S101 - as it was asked for
     found = bytearray()
     while block := await pipe.read(_BLOCK):
@@ -96,7 +96,7 @@ async def _bounded(pipe: asyncio.StreamReader | None, what: str) -> bytes:
 
 
 def _answer(out: bytes) -> dict[str, Any] | None:
-    """The JSON object that was printed, or None: it is none."""
+    """The JSON object that was printed, or None if it is not one."""
     with contextlib.suppress(ValueError, RecursionError):
         answer = json.loads(out)
         if isinstance(answer, dict):
@@ -125,6 +125,6 @@ def _name(number: int) -> str:
 
 
 def _raise_fault(fault: Any, codes: Container[str]) -> None:
-    """Raise the fault that a child tells of, if it has one of these codes."""
+    """Raise the fault that a child reports, if it has one of these codes."""
     if isinstance(fault, dict) and fault.get("code") in codes:
         raise Permanent(str(fault["code"]), str(fault.get("message"))[:_MAX_MESSAGE])

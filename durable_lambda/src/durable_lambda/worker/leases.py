@@ -20,21 +20,21 @@ from resonate.transport import Transport
 
 logger = logging.getLogger("worker.leases")
 
-#: Seconds that the worker's event loop may stand still and keep its leases. One that hangs for longer is taken to hang for
-#: ever: the worker is ended, and its jobs go to another one.
+#: Seconds that the worker's event loop may be blocked while its leases are still renewed. A loop that is blocked for longer
+#: counts as hung: the worker is ended, and its jobs go to another one.
 HUNG_SECONDS = 30.0
 #: Seconds that a worker told to stop waits for the answers to its last requests for tasks.
 ASKING_SECONDS = 1.0
 #: A lease lasts at least this many times as long as a renewal takes, counted from when it was due.
 ROOM = 5.0
-#: The longest lease in seconds: how long at most the jobs of a worker that dies on such a busy machine have to wait.
+#: The longest lease in seconds. If a worker dies on a machine that is so busy, its jobs wait at most this long.
 LONGEST_SECONDS = 60.0
-#: Seconds for which a late renewal counts.
+#: Seconds for which a late renewal is remembered.
 REMEMBERED_SECONDS = 15.0
 
 
 class Leases:
-    """The SDK's heartbeat, with what it lacks: a thread of its own, and tasks given back by a worker that stops.
+    """The SDK's heartbeat, plus what that lacks: a thread of its own, and giving tasks back when the worker stops.
 
     `connect` makes a connection to the server that calls the function it is given with the seconds that each request
     took; it is called in the thread. `bind()` hands over the client's sender, for giving back: it exists only once the
@@ -59,34 +59,34 @@ class Leases:
         self._pulse: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
         self._over = threading.Event()
-        #: How late renewals were lately: (seconds, when), the latest first.
+        #: How late the last renewals were: (seconds, when), the longest delay first.
         self._lately: list[tuple[float, float]] = []
         #: Seconds that the renewal under way has waited for its turn.
         self._waited = 0.0
         self._renewed_at = time.monotonic()
-        #: When the worker's loop last turned.
+        #: When the worker's loop last ran.
         self._turned_at = time.monotonic()
 
     def bind(self, sender: TaskLifecycle) -> None:
         self._sender = sender
 
     def _late(self, seconds: float) -> None:
-        """A renewal came so late: the next one may as well."""
+        """Record how late a renewal was: the next one may be as late."""
         now = time.monotonic()
-        # Only what could still be the latest at some later time is kept.
+        # Keep only those that are longer and not yet forgotten: a shorter one can never be the longest again.
         kept = [known for known in self._lately if known[0] > seconds and now - known[1] < REMEMBERED_SECONDS]
         self._lately = [*kept, (seconds, now)]
 
     @property
     def seconds(self) -> float:
-        """How long a lease that is asked for now shall last: longer where renewals come late."""
+        """How long a lease that is asked for now should last: longer if renewals come late."""
         now = time.monotonic()
         latest = next((late for late, at in self._lately if now - at < REMEMBERED_SECONDS), 0.0)
         return max(self._ttl, min(latest * ROOM, LONGEST_SECONDS))
 
     @property
     def behind(self) -> bool:
-        """Whether the leases held might end before they are renewed: no time to take up more."""
+        """Whether the leases held might end before they are renewed. Then the worker should take no more tasks."""
         return bool(self._held) and time.monotonic() - self._renewed_at > self._ttl * 2 / 3
 
     def start(self, task_id: str, task_version: int) -> None:

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on stdout, and the SDK's noise turned down to what a person can use."""
+"""Logs: one JSON object a line on stdout, with the SDK's messages reduced to those that help a person."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ MOST_WAITING = 20_000
 
 
 class Offer(NamedTuple):
-    """A task that the server would like to have done, and its version: one more each time it is handed out."""
+    """A task that the server offers, and its version, which grows by one each time the task is handed out."""
 
     task_id: str
     version: int
@@ -21,8 +21,8 @@ class Offer(NamedTuple):
 class Offers:
     """Hands offers to `begin`, as many at once as there are places; `end` says that one is over.
 
-    The server offers a task that nobody has taken up again after `seconds` (RESONATE_TASKS__RETRY_TIMEOUT), to whichever
-    worker's turn it is; before that, the older offer is dropped here. While `wait()` is true nothing is begun.
+    If nobody takes a task up, the server offers it again after `seconds` (RESONATE_TASKS__RETRY_TIMEOUT), to whichever
+    worker's turn it is; the older offer is dropped here just before that. While `wait()` is true no task is begun.
 
     The SDK itself queues every offer and asks the server for each, however old it is: with many jobs and several
     workers, most of their requests would be for tasks that another worker has.
@@ -38,7 +38,7 @@ class Offers:
     ) -> None:
         self._places = places
         self._begin = begin
-        #: A little less than the server waits: what it is about to offer to another worker is dropped.
+        #: A little less than the server waits: a task that it is about to offer to another worker is dropped.
         self._seconds = seconds * 0.9
         self._wait = wait
         self._under_way: set[Offer] = set()
@@ -64,11 +64,11 @@ class Offers:
 
     @property
     def begun(self) -> set[str]:
-        """The tasks under way, held or asked for."""
+        """The tasks that this worker holds or has asked for."""
         return {offer.task_id for offer in self._under_way}
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Begin no more tasks."""
         self._places = 0
         self._waiting.clear()
 

@@ -1,10 +1,10 @@
-"""Which jobs are open, and with which group of workers: {"group": ["jobId", …]}, as JSON on stdout.
+"""Which jobs are open, and in which group of workers: {"group": ["jobId", …]}, as JSON on stdout.
 
-Usage: python -m durable_lambda.worker.open_jobs     (in a worker's container, whose settings name the server; where
-that asks for tokens, RESONATE_TOKEN must be the operator's: a worker's may not search)
+Usage: python -m durable_lambda.worker.open_jobs     (in a worker's container, whose settings name the server; if that
+asks for tokens, RESONATE_TOKEN must be the operator's, because a worker's token may not search)
 
-The workers of a version may go once their group is not listed any more. Every promise that a worker is asked to
-fulfil counts, clean-ups and messages to requesters included.
+The workers of a version can be stopped once their group is no longer listed. Every promise that a worker is asked to
+fulfil counts, including clean-ups and messages to requesters.
 """
 
 from __future__ import annotations

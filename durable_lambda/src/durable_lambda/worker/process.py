@@ -45,7 +45,7 @@ def run(
 ) -> None:
     """Be the worker of an application, until SIGTERM or SIGINT. Ends the process.
 
-    `settings` is the application's kind of settings; `tools` makes what its steps are handed, of these settings.
+    `settings` is the application's class of settings. `tools` makes from them the object that each step is given.
     """
     log.configure()
     faulthandler.enable()  # for a crash in a library's C code: where in Python it was called
@@ -53,10 +53,10 @@ def run(
     if len(arguments) not in (0, 3):
         sys.exit("Usage: python worker.py")
     if arguments:
-        with contextlib.suppress(OSError):  # where memory runs out, the kernel kills a suspect first
+        with contextlib.suppress(OSError):  # if memory runs out, the kernel kills a suspect first
             Path("/proc/self/oom_score_adj").write_text("500")
-    # Other processes of this user, readers of hostile files among them, may not see its environment and memory: both
-    # hold keys.
+    # Other processes of this user, such as readers of hostile files, must not see this process's environment and memory:
+    # both hold keys.
     confinement.hide()
     try:
         application()
@@ -71,7 +71,7 @@ def run(
         asyncio.run(work_alone(register, found, made, Offer(task, int(version)), how))
     else:
         asyncio.run(work(register, found, made))
-    # A step may still do something in a thread. It is not waited for: its task is another worker's by now.
+    # A step may still be running in a thread. Do not wait for it: another worker has its task by now.
     logging.shutdown()
     os._exit(0)
 
@@ -166,7 +166,7 @@ def _client(
         max_concurrent_tasks=settings.worker_concurrency,
         task_tries=settings.task_tries,
         how=how,
-        retry_policy=Never(),  # steps are retried in durable.py, where a retry is on record
+        retry_policy=Never(),  # steps are retried in durable.py, which records each try
         subscription_refresh_secs=0,
         autostart=False,
     )

@@ -1,6 +1,6 @@
 """The S3 client, and its errors sorted into what may pass and what will not.
 
-A module of its own because boto3 is slow to load: a worker that starts takes up jobs meanwhile.
+A module of its own because boto3 is slow to load: a worker that starts can take up jobs while it loads.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PASSING = {
 
 
 def client(connections: int) -> Any:
-    """A client for so many threads. Raises botocore's errors where it is not configured."""
+    """A client for this many threads. Raises botocore's errors if it is not configured."""
     return boto3.client(
         "s3",
         config=Config(
@@ -49,7 +49,7 @@ def client(connections: int) -> Any:
 
 
 def trouble(error: Exception, missing: str, what: str) -> Trouble | None:
-    """The fault that an error of a request for `what` stands for; None where it is not S3's error.
+    """The fault that an error of a request for `what` stands for; None if it is not S3's error.
 
     `missing` is the code for an object that is not there.
     """
@@ -65,7 +65,7 @@ def trouble(error: Exception, missing: str, what: str) -> Trouble | None:
         return Permanent("storage_refused", f"S3 refuses {what}: {error}")
     if isinstance(error, ParamValidationError):
         return Permanent("storage_refused", f"S3 can have no such object as {what}: {error}")
-    # Some of botocore's errors, time-outs among them, are an OSError and neither of Python's own two here.
+    # Some of botocore's errors, such as time-outs, are an OSError but neither of these two of Python's own.
     if isinstance(error, BotoCoreError | S3UploadFailedError | ConnectionError | TimeoutError):
         return Transient("storage_unavailable", f"S3 cannot serve {what} now: {error}")
     return None

@@ -1,7 +1,7 @@
 """A worker's settings: environment variables and secrets' files, read once at the start, each with its check.
 
 An application adds its own by a subclass. A field is read from the variable of its name in capitals, or from the file of
-its name in /run/secrets; the variable goes before the file, and an empty variable counts as not set.
+its name in /run/secrets. The variable takes precedence over the file, and an empty variable counts as not set.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts), AfterValid
 
 
 class Settings(BaseSettings):
-    """What every worker can be told. The defaults are those of the local stack."""
+    """The settings of every worker. The defaults are those of the local stack."""
 
     model_config = SettingsConfigDict(
         frozen=True, env_ignore_empty=True, str_strip_whitespace=True, validate_by_name=True
@@ -65,12 +65,12 @@ class Settings(BaseSettings):
     task_ttl_seconds: Seconds = Field(default=5.0, validation_alias="RESONATE_TASK_TTL_SECONDS")
     #: The server's own setting: ms after which it offers a task again that nobody has taken up.
     task_retry_ms: Count = Field(default=5000, validation_alias="RESONATE_TASKS__RETRY_TIMEOUT")
-    #: Workers in a row that may be lost with a job, without a checkpoint in between, before it is ended as failed. With
-    #: only one, the job that killed its worker could not be told from the others that the worker had.
+    #: Workers in a row that may be lost with a job, without a checkpoint in between, before it is ended as failed. After
+    #: only one lost worker, nobody can tell which of its jobs killed it.
     task_tries: int = Field(default=5, ge=2)
     #: Seconds between one try of a step and the next; their number is the number of retries.
     step_retry_seconds: Delays = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
-    #: Hosts, by the name or address in the URL, that steps may connect to though they are private; plain http will do there.
+    #: Private hosts, by the name or address in the URL, that steps may connect to all the same, even by plain http.
     private_hosts: Hosts = ()
     #: For tests only: a folder that makes workers crash on purpose (see :meth:`durable_lambda.worker.Tools.crash_point`).
     crash_folder: str = ""
@@ -89,7 +89,7 @@ class Settings(BaseSettings):
             has_port = re.search(r":\d+/?$", url)
             values["resonate_url"] = url if has_port else f"{url}:{values.get('resonate_store_port') or 8001}"
         file = values.get("resonate_token_file")
-        # A file that is named goes before the one in /run/secrets, not before the variable.
+        # A file that is named takes precedence over the one in /run/secrets, but not over the variable.
         if file and not os.environ.get("RESONATE_TOKEN"):
             try:
                 values["resonate_token"] = Path(file).read_text(encoding="utf-8").strip()
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
 
     @property
     def token(self) -> str | None:
-        """The worker's token for the server, or None: it asks for none."""
+        """The worker's token for the server, or None if it has none."""
         return self.resonate_token.get_secret_value() or None
 
 

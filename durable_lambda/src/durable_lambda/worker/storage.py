@@ -1,4 +1,4 @@
-"""S3, off the event loop. Needs the library's extra `s3`."""
+"""S3, called outside of the event loop. Needs the library's extra `s3`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Storage:
         self._opening: Future[Any] | None = None
 
     async def open(self) -> None:
-        """Make the client; calls wait for it. Raises what botocore says of its configuration."""
+        """Make the client; calls wait for it. Raises botocore's errors about its configuration."""
         await asyncio.get_running_loop().run_in_executor(self._pool, self._client().result)
 
     def _client(self) -> Future[Any]:
@@ -71,7 +71,7 @@ class Storage:
         await self._call(missing, copy, f"s3://{bucket}/{key}")
 
     async def store(self, bucket: str, key: str, path: Path, media_type: str) -> str:
-        """Stream a file to an object; the same again is the same object. Returns its URI."""
+        """Stream a file to an object; doing it again writes the same object. Returns its URI."""
 
         def copy(s3: Any) -> None:
             s3.upload_file(str(path), bucket, key, ExtraArgs={"ContentType": media_type})
@@ -93,7 +93,7 @@ class Storage:
         return await self.put(bucket, key, body, "application/json")
 
     async def get_json(self, bucket: str, key: str) -> dict[str, Any] | None:
-        """Read a small object, or None where there is none."""
+        """Read a small object; None if there is none."""
 
         def read(s3: Any) -> bytes:
             body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()

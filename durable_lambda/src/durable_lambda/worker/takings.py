@@ -1,10 +1,10 @@
 """Counts the workers that a task has killed, so that a job that kills its workers is found and ended.
 
-A worker that dies says nothing. The next one that takes the task tells it from the server's record: the task was neither
-suspended (then something that it waited for has ended, and the server counts that) nor given back (then a note says so).
-It leaves a note for the worker that was lost: a promise `<task>:lost.<n>` for the n-th taking, ended as it is made, in the
-task's own branch, so that the server hands all notes to whoever takes the task next. The first taking costs no request,
-nor does one after a wait that this very worker began. Why it is done like this:
+A worker that dies reports nothing. The next one that takes the task sees it in the server's record: the task was neither
+suspended (then something that it waited for has ended, which the server counts) nor given back (then a note says so).
+It writes a note that the earlier worker was lost: a promise `<task>:lost.<n>` for the n-th taking, created already ended.
+The note is in the task's own branch, so that the server hands all notes to whoever takes the task next. The first taking
+costs no request, nor does one after a wait that this same worker began. The reasons for this design are in
 docs/decisions/0083-a-job-that-kills-its-workers.md.
 """
 
@@ -40,13 +40,13 @@ logger = logging.getLogger("worker.takings")
 #: The tag of a note, and the two kinds: the worker was lost, the worker lived and let go of the task.
 _TAG = "durable:note"
 _LOST, _LEFT = "lost", "left"
-#: A task that was lost so many times in a row runs alone. Not after the first time: a worker that somebody kills must not
-#: have all its jobs run one by one.
+#: A task that was lost this many times in a row runs alone. Not after the first time: if somebody kills a worker, not all
+#: of its jobs must run one by one.
 _ALONE_FROM = 2
-#: Tasks whose last taking is remembered.
+#: How many tasks' last takings are remembered.
 _MOST_REMEMBERED = 10_000
 _NOT_FOUND = 404
-#: Promises that are asked for together.
+#: How many promises are asked for at the same time.
 _AT_ONCE = 4
 
 
@@ -63,7 +63,7 @@ class _Task(msgspec.Struct):
 
 
 class Takings:
-    """The SDK's line to the server for tasks (`TaskLifecycle`), which counts the takings that were lost.
+    """The SDK's calls to the server about tasks (`TaskLifecycle`), plus a count of the takings that were lost.
 
     `tries` of them in a row, without a checkpoint in between, end the job. `how` says how the last worker ended, where
     that is known.
@@ -76,13 +76,13 @@ class Takings:
         self._codec = codec
         self._tries = tries
         self._how = how
-        #: By task, the number of the last taking by this process: it lives, so that one was not lost.
+        #: By task, the number of the last taking by this process. This process is alive, so that taking was not lost.
         self._taken: OrderedDict[str, int] = OrderedDict()
-        #: By promise, why what runs in it is not run again.
+        #: By promise, why its step is not run again.
         self._refusals: dict[str, str] = {}
 
     def refusal(self, promise_id: str) -> str | None:
-        """Why the step that this promise is for may not run, or None: it may."""
+        """Why the step of this promise may not run; None if it may."""
         return self._refusals.get(promise_id)
 
     async def still_offered(self, offer: Offer) -> bool:
@@ -90,7 +90,7 @@ class Takings:
         task = await self._task(offer.task_id)
         return task.state == "pending" and task.version == offer.version
 
-    # ------------------------------------------------------------ the SDK's line
+    # ------------------------------------------------------------ the SDK's calls
 
     async def task_acquire(self, id: str, version: int, pid: str, ttl: int) -> TaskAcquireResult:
         """Take a task that was taken `version` times before. Raises :class:`SetAside` or :class:`Ended`."""
@@ -123,30 +123,30 @@ class Takings:
         return await self._sender.task_suspend(id, version, actions)
 
     async def task_release(self, id: str, version: int) -> None:
-        """Let go of the task, or of what was taken of it: a worker that can say so was not lost."""
+        """Give the task back, and write a note that this worker let go of it, so that it does not count as lost."""
         with suppress(ResonateError):
             if (await self._task(id)).state != "fulfilled":
                 await self._note(id, _LEFT, version)
         await self._sender.task_release(id, version)
 
-    # ------------------------------------------------------------ the account
+    # ------------------------------------------------------------ counting
 
     async def _was_lost(self, id: str) -> bool:
-        """Whether the task is offered though nothing that it waited for has ended."""
+        """Whether the task is offered although nothing that it waited for has ended."""
         task = await self._task(id)
         return task.state == "pending" and not task.resumes
 
     async def _runs_alone(self, id: str, version: int) -> bool:
-        """Whether enough takings before this one were lost; of the last one that is known already."""
+        """Whether enough takings before this one were lost. The last one was: that is known already."""
         if self._tries <= _ALONE_FROM:
             return True
         return version >= _ALONE_FROM and await self._find(_note_id(id, _LOST, version - 1)) is not None
 
     async def _account(self, taken: TaskAcquireResult, version: int) -> None:
-        """Note that the taking before this one was lost; refuse the step, or end the job, where that was one too many."""
+        """Note that the taking before this one was lost. If that was one too many, refuse the step or end the job."""
         id = taken.task.id
         notes = {record.id: record for record in taken.preload if _TAG in record.tags}
-        # A timer is taken and dropped, until its time has come.
+        # A timer's task is taken and dropped, again and again, until the timer ends.
         timer = taken.promise.tags.get("resonate:timer") == "true"
         if timer or taken.promise.state != "pending" or _note_id(id, _LEFT, version) in notes:
             return
@@ -190,11 +190,11 @@ class Takings:
                 return found
 
     async def _give_up(self, taken: TaskAcquireResult, row: int, under_way: list[str]) -> None:
-        """Let the step under way end as failed when the workflow comes to it. Where the workflow itself kills its
-        worker, there is none, or the workflow does not come to it: end the job without running it.
+        """Let the step under way end as failed when the workflow comes to it. If the workflow itself kills its worker,
+        there is no such step, or the workflow never comes to it: then end the job without running it.
         """
         last = f"; the last one ended with {self._how}" if self._how else ""
-        what = f"{row} workers in a row were lost while {{}} ran{last}. Mend the cause, then retry."
+        what = f"{row} workers in a row were lost while {{}} ran{last}. Fix the cause, then retry."
         if under_way and row == self._tries:
             self._refusals |= dict.fromkeys(under_way, what.format("this step"))
             return
@@ -227,7 +227,7 @@ class Takings:
             raise
 
     async def _note(self, id: str, kind: str, version: int, settled: int = 0) -> None:
-        """A promise that is over as it is made: nothing waits for it, and the server needs no timer for it."""
+        """Create a promise that has ended already: nothing waits for it, and the server needs no timer for it."""
         lineage = {"resonate:branch": id, "resonate:parent": id, "resonate:origin": origin_of(id)}
         await self._sender.promise_create(
             PromiseCreateReq(

@@ -1,4 +1,4 @@
-"""What every step is handed. An application adds what its own steps need by a subclass."""
+"""What every step is given. An application adds what its own steps need by a subclass."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Tools:
     still being opened waits for it. `close()` runs when the worker stops.
     """
 
-    #: What the application calls the library's own faults (:data:`durable_lambda.worker.trouble.CODES`), where it
-    #: has other words for them.
+    #: The application's own codes for faults of the library (:data:`durable_lambda.worker.trouble.CODES`), if it has
+    #: others for them.
     codes: ClassVar[Mapping[str, str]] = {}
 
     settings: Settings
     #: Promises beyond the job's own, once the worker's client is there.
     promises: Promises
-    #: Why the step that a promise is for may not run, or None: it may (see takings.py).
+    #: Why the step of a promise may not run; None if it may (see takings.py).
     refusal: Callable[[str], str | None]
 
     def __init__(self, settings: Settings) -> None:
@@ -54,7 +54,7 @@ class Tools:
         """Let go of what was opened."""
 
     async def crash_point(self, job: Identified, step: str, moment: str) -> None:
-        """For tests, where CRASH_FOLDER is set: kills or holds the worker here if the job's id asks for it.
+        """For tests, if CRASH_FOLDER is set: kills or holds the worker here if the job's id asks for it.
 
         `crash-<step>-<moment>…` kills it once, as `kill -9` would. `poison-<step>-<moment>-<exit|segv|oom>…` kills
         it each time, until the folder has a file `<jobId>.cured`. `hold-<step>-<moment>…` makes a file of the
@@ -90,7 +90,7 @@ def _die(how: str) -> None:
 
 
 class _Provided:
-    """Holds the tools: the SDK finds a dependency by its exact class, and the library knows no application's."""
+    """Holds the tools: the SDK finds a dependency by its exact class, and the library does not know the application's."""
 
     def __init__(self, tools: Tools) -> None:
         self.tools = tools

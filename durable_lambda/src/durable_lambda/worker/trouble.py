@@ -5,7 +5,7 @@
     └── Permanent   will be the same next time: the job fails at once
 
 A step raises them with the codes that its application documents. The library raises them with the codes below; an
-application that has its own words for these lists them in :attr:`durable_lambda.worker.Tools.codes`.
+application that has other codes for these lists them in :attr:`durable_lambda.worker.Tools.codes`.
 """
 
 from __future__ import annotations

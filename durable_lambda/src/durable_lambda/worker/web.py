@@ -1,8 +1,8 @@
-"""The web, carefully: downloads from and messages to addresses that somebody else chose.
+"""Careful use of the web: downloads from and messages to addresses that somebody else chose.
 
 A URL in a job may point at anything that the worker can reach, the cloud's metadata service included. So names are
 resolved here, every address is checked, and the connection goes to the very address that was checked; each redirect is
-checked again. `PRIVATE_HOSTS` names the hosts that may be private: receivers and servers of one's own.
+checked again. `PRIVATE_HOSTS` names the hosts that may be private: your own receivers and servers.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _MAX_REDIRECTS = 5
 _BLOCK = 1 << 18
 
-#: What `is_global` takes for the open internet though it is not: what IANA's special-purpose registries
-#: (https://www.iana.org/assignments/iana-ipv4-special-registry, …-ipv6-…) have beyond this Python's own table, and Azure's
+#: Addresses that `is_global` wrongly counts as public: those in IANA's special-purpose registries
+#: (https://www.iana.org/assignments/iana-ipv4-special-registry, …-ipv6-…) that this Python's own table lacks, and Azure's
 #: host. Other clouds' metadata is at link-local, shared or unique local addresses.
 _SPECIAL = tuple(
     map(
@@ -45,13 +45,13 @@ _SPECIAL = tuple(
         ),
     )
 )  # fmt: skip
-#: The part of IPv6 that hosts of the internet have: everything else is special, or not given out yet.
+#: The part of IPv6 that public hosts have: everything else is special, or not given out yet.
 _UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open internet; of an IPv4 address inside an IPv6 one, whether that is."""
+    """Whether an IP address is public. For an IPv6 address that contains an IPv4 address, whether that one is."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour
@@ -98,8 +98,8 @@ class _PublicResolver(AbstractResolver):
 class Web:
     """GET for downloads, POST for webhooks. Every method raises only :class:`durable_lambda.worker.trouble.Trouble`.
 
-    `rule` is the application's own on what may be downloaded: it raises ValueError for a URL that may not, also one that
-    a redirect leads to, with the end of a sentence that begins with the URL: "must not lead into …".
+    `rule` is the application's own rule on what may be downloaded. It raises ValueError for a URL that may not, also if a
+    redirect leads there; the message is the end of a sentence that begins with the URL: "must not lead into …".
     """
 
     def __init__(
@@ -127,9 +127,9 @@ class Web:
         return self._session
 
     def check(self, url: str) -> URL:
-        """The URL as it is connected to. It is parsed once, so that what is connected to is what was checked.
+        """The URL to connect to. It is parsed only once, so that the connection goes where the check looked.
 
-        Raises :class:`durable_lambda.worker.trouble.Permanent` for a URL that is not connected to.
+        Raises :class:`durable_lambda.worker.trouble.Permanent` for a URL that is not allowed.
         """
         try:
             target = URL(url, encoded=True)
@@ -145,7 +145,7 @@ class Web:
         try:
             public = is_public(_plain(host))
         except ValueError:
-            if "[" in target.raw_authority:  # no address that is known today
+            if "[" in target.raw_authority:  # in brackets, but not an IPv6 address
                 raise _no_url(url) from None
             return target  # a name, not an address: the resolver checks what it stands for
         if not public and not known:
@@ -157,7 +157,7 @@ class Web:
     ) -> tuple[str, int, str]:
         """Stream what a URL leads to into a file. Returns its sha256, its bytes and its declared media type.
 
-        `setting` names what sets the limit, for the message to whoever meets it.
+        `setting` is the name of the limit's setting, for the error message.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -228,12 +228,12 @@ def _moved(place: URL, location: str) -> str:
         return str(place.join(URL(location)))
     except ValueError:
         raise Permanent(
-            "url_not_allowed", f"{place.host} redirects to {_shown(location)!r}, which is no URL."
+            "url_not_allowed", f"{place.host} redirects to {_shown(location)!r}, which is not a URL."
         ) from None
 
 
 def _no_url(url: str) -> Permanent:
-    return Permanent("url_not_allowed", f"{_shown(url)!r} is no URL that can be fetched.")
+    return Permanent("url_not_allowed", f"{_shown(url)!r} is not a URL that can be fetched.")
 
 
 def _shown(url: str) -> str:

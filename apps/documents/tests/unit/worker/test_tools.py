@@ -41,7 +41,7 @@ def test_what_the_kernel_lacks_is_said_or_stops_the_worker(
     monkeypatch.setattr(seccomp, "available", lambda: False)
     Tools(Settings())
     assert ["Landlock" in caplog.records[0].missing, "seccomp" in caplog.records[1].missing] == [True, True]  # type: ignore[attr-defined]
-    with pytest.raises(SettingError, match=r"READER_ISOLATION=required cannot be kept\. .*Landlock"):
+    with pytest.raises(SettingError, match=r"READER_ISOLATION=required is not possible here\. .*Landlock"):
         Tools(Settings(reader_isolation="required"))
 
 

@@ -1,8 +1,8 @@
-"""Closes a process in that reads a hostile file: it may read its code and that file, compute, and write its answer.
+"""Confines a process that reads a hostile file: it may read its code and that file, compute, and write its answer.
 
-By two means of the Linux kernel, which a process without rights in a container without capabilities may use as well:
-`landlock` for files, `seccomp` for everything else. This package needs the standard library alone and imports nothing
-of the rest of `durable_lambda`: it is started for each file, as `python -m confinement` with its parent folder on the path.
+It uses two features of the Linux kernel that need no privileges and no capabilities: `landlock` for files, `seccomp` for
+everything else. This package needs the standard library alone and imports nothing of the rest of `durable_lambda`: it is
+started for each file, as `python -m confinement` with its parent folder on the path.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _SIGKILL = 9
 
 
 def missing() -> list[str]:
-    """What this kernel cannot close, a sentence each."""
+    """What this kernel cannot prevent, one sentence for each."""
     found = []
     if not landlock.version():
         found.append(
             "The kernel has no Landlock: a process that reads a document can open every file that the worker can, "
-            "/run/secrets and the environment of the container's first process included."
+            "including /run/secrets and the environment of the container's first process."
         )
     if not seccomp.available():
         found.append(
@@ -33,7 +33,7 @@ def missing() -> list[str]:
 
 
 def hide() -> None:
-    """Close this process's environment, memory and descriptors in /proc to other processes of its user; no core dumps.
+    """Hide this process's environment, memory and descriptors in /proc from other processes of its user; no core dumps.
 
     Its files in /proc belong to root from then on: it can read its own `fd`, not its own `environ`. A program that it
     starts is not hidden.
@@ -42,9 +42,9 @@ def hide() -> None:
 
 
 def close(reads: Iterable[str], writes: Iterable[str]) -> None:
-    """Close this process in for good: it may open `reads` (a folder: all below it) and write to `writes`.
+    """Confine this process for good: it may open `reads` (a folder: all below it) and write to `writes`.
 
-    What the kernel lacks is left out (see :func:`missing`). Raises OSError where it has it and refuses.
+    Features that the kernel lacks are not used (see :func:`missing`). Raises OSError if a feature is there and fails.
     """
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)  # it ends with the worker, however that dies

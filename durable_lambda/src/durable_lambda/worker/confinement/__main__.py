@@ -1,5 +1,5 @@
-"""Usage: python -m confinement                         prints what this kernel lacks, a line each
-python -m confinement PLAN MODULE ARG…        becomes MODULE, closed in (see limited.py)
+"""Usage: python -m confinement                         prints what this kernel lacks, one line for each
+python -m confinement PLAN MODULE ARG…        becomes MODULE, confined (see limited.py)
 """
 
 import sys

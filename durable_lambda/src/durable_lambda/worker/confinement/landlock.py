@@ -1,7 +1,7 @@
-"""Which files a process may open, by Landlock; where the kernel's version knows them, no TCP and no signals to others.
+"""Limits which files a process may open, by Landlock; with newer kernels, also no TCP and no signals to other processes.
 
-https://docs.kernel.org/userspace-api/landlock.html. A rule on a folder holds for all below it, by whatever path it is
-reached. The process can still find out whether a file exists.
+https://docs.kernel.org/userspace-api/landlock.html. A rule on a folder applies to everything below it, whatever path is
+used. The process can still find out whether a file exists.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _call(number: int, *arguments: object) -> int:
 
 
 def version() -> int:
-    """The version of Landlock's interface; 0 where the kernel has no Landlock, or the container's filter refuses it."""
+    """The version of Landlock's interface; 0 if the kernel has no Landlock, or the container's filter refuses it."""
     try:
         return _call(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_ASK_VERSION))
     except OSError:
@@ -45,10 +45,10 @@ def _file_rights(abi: int) -> int:
 
 
 def restrict(reads: Iterable[str], writes: Iterable[str]) -> None:
-    """Refuse this process every file but those. Raises OSError."""
+    """Let this process open these files only. Raises OSError."""
     abi = version()
     handled = _file_rights(abi)
-    # A version knows the fields of its time: files; from 4 the network; from 6 scopes.
+    # Each version has its own fields: files; from 4 on the network; from 6 on scopes.
     fields = [handled, *([_NET] if abi >= 4 else []), *([_SCOPE] if abi >= 6 else [])]
     attributes = struct.pack(f"={len(fields)}Q", *fields)
     rules = _call(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0))

@@ -1,4 +1,4 @@
-"""Gives its process the limits of a plan, closes it in, and becomes a module of the application. Started by isolation.py.
+"""Gives its process the limits of a plan, confines it, and becomes a module of the application. Started by isolation.py.
 
 The plan is JSON: `{"seconds", "memory_mb", "reads": [path…], "writes": [path…]}`.
 """
@@ -15,14 +15,14 @@ from pathlib import Path
 from . import close
 
 _MB = 1 << 20
-#: What the interpreter and the libraries need beside the modules in sys.path.
+#: What the interpreter and the libraries need besides the modules in sys.path.
 _CODE = ("/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/urandom")
 #: What a folder of modules must not contain: secrets, processes, and the files of other jobs.
 _PRIVATE = tuple(map(Path, ("/run/secrets", "/proc", "/tmp")))  # noqa: S108
 
 
 def _code() -> list[str]:
-    """Where modules come from. Not / or /tmp, which a worker that was started from there has in its path as well."""
+    """The folders that modules come from. Not / or /tmp: they are in the path of a worker that was started there."""
     folders = [sys.prefix, sys.base_prefix, *sys.path]
     return [
         folder
@@ -43,7 +43,7 @@ def main() -> None:
         (resource.RLIMIT_NPROC, 0, 0),  # no process and no thread beside this one
     ):
         resource.setrlimit(limit, (soft, hard))
-    os.nice(10)  # the worker, which renews the leases, goes before it
+    os.nice(10)  # the worker, which renews the leases, has priority
     # The folder that this package was found in holds more of the library, under names that an application may use.
     sys.path.remove(str(Path(__file__).parents[1]))
     close([*_CODE, *_code(), *plan["reads"]], plan["writes"])

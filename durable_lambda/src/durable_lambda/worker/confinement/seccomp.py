@@ -1,4 +1,4 @@
-"""Which system calls a process may make, by a seccomp filter: those that a parser needs, and no other.
+"""Limits which system calls a process may make, by a seccomp filter: those that a parser needs, and no others.
 
 https://docs.kernel.org/userspace-api/seccomp_filter.html. A list of what is allowed: sockets, new processes and threads,
 ptrace, other processes' limits and priorities are not on it, nor is what a later kernel adds. A call that is not on it
@@ -43,12 +43,12 @@ _CALLS_WITH: dict[str, tuple[tuple[int, int], int, tuple[int, ...]]] = {
     "kill": ((62, 129), 0, (_OWN,)),
     "tgkill": ((234, 131), 0, (_OWN,)),  # abort()
     "prlimit64": ((302, 261), 0, (0,)),  # its own limits; a limit put on the worker would end it
-    # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC. Not F_SETOWN, which has others signalled.
+    # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC. Not F_SETOWN, which sends signals to others.
     "fcntl": ((72, 25), 1, (0, 1, 2, 3, 4, 1030)),
     "ioctl": ((16, 29), 1, (0x5401, 0x5451)),  # TCGETS (isatty), FIOCLEX
 }
-#: From here on, numbers that no kernel had when this was written. libc takes ENOSYS for an older kernel and goes
-#: another way.
+#: From here on, numbers that no kernel had when this was written. They fail with ENOSYS, as in an older kernel, so that
+#: libc uses an older call instead.
 _FIRST_UNKNOWN = 463
 #: machine -> the column above, AUDIT_ARCH_…, the number of seccomp()
 _MACHINES = {"x86_64": (0, 0xC000003E, 317), "aarch64": (1, 0xC00000B7, 277)}
@@ -74,7 +74,7 @@ def _seccomp(operation: int, argument: object) -> None:
 
 
 def available() -> bool:
-    """Whether a filter can be set: the kernel has them, the container lets them, the machine is known here."""
+    """Whether a filter can be set: the kernel has filters, the container allows them, this module knows the machine."""
     if os.uname().machine not in _MACHINES or ctypes.sizeof(ctypes.c_void_p) != 8:
         return False
     try:
@@ -105,7 +105,7 @@ def program(machine: str, own: int) -> bytes:
         if numbers[column] is not None:
             steps += [_step(_EQUAL, numbers[column] or 0, no=1), allow]
     for both, argument, values in _CALLS_WITH.values():
-        # The low half: all that the kernel reads of these.
+        # Only the low half: the kernel reads no more of these arguments.
         block = [_step(_LOAD, _ARGUMENTS + 8 * argument)]
         for value in values:
             block += [_step(_EQUAL, own if value == _OWN else value, no=1), allow]
