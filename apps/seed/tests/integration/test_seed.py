@@ -2,7 +2,6 @@
 
 import json
 import re
-import tomllib
 import uuid
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from harness.stack import Stack
 from harness.waiting import wait_for
 
 APPLICATION = Path(__file__).parents[2]
-TABLE = tomllib.loads((APPLICATION / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["durable-lambda"]
 #: Longer than the lease in worker.py: a worker that was killed keeps its job for so long.
 SECONDS = 60
 
@@ -97,7 +95,7 @@ def test_a_job_outlives_kill_9_of_its_worker(stack: Stack) -> None:
     # GIVEN a job whose first step is done, and whose workflow still runs
     body = job()
     assert stack.api.post("/process-document", json=body).status_code == 202
-    root = TABLE.get("promise-prefix", "") + body["jobId"]
+    root = f"seed/{body['jobId']}"
 
     def in_the_middle() -> bool:
         first = stack.resonate("promise.get", id=f"{root}:1")

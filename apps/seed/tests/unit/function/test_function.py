@@ -41,7 +41,7 @@ def call(event: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 )
 def test_a_job_is_accepted_with_its_promise(promises: PromisesInMemory, event: dict[str, Any]) -> None:
     assert call(event) == (202, {"status": "accepted", "jobId": "job-001"})
-    assert args_of(promises.records[TABLE["promise-prefix"] + "job-001"]) == [JOB]
+    assert args_of(promises.records["seed/job-001"]) == [JOB]
 
 
 @pytest.mark.parametrize(
