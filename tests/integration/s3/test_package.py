@@ -69,10 +69,11 @@ def test_it_carries_its_licence_and_its_types(built: Path) -> None:
     assert "Apache License" in (built / "source/LICENSE").read_text()
 
 
-def test_it_speaks_of_itself_alone(built: Path) -> None:
+def test_it_names_nothing_of_the_stack_but_the_package_that_it_needs(built: Path) -> None:
     ours = re.compile(
         r"durable.lambda|resonate|gateway|\bworker\b|compose\.yaml|make (reset|itest)", re.IGNORECASE
     )
     for path in (built / "source").rglob("*"):
         if path.is_file() and path.name != "LICENSE":
-            assert not (found := ours.search(path.read_text())), f"{path.name}: {found}"
+            text = path.read_text().replace("durable-lambda-shared", "")
+            assert not (found := ours.search(text)), f"{path.name}: {found}"
