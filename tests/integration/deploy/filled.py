@@ -50,9 +50,11 @@ def fill(described: dict[str, Any], folder: Path) -> subprocess.CompletedProcess
     return run("fill.py", str(folder / "application.json"), str(folder / "deploy"))
 
 
-def dist(application: str, folder: Path) -> Path:
-    """A folder with an application's part of dist/ except the packages: templates and definitions."""
-    done = fill(description(application), folder)
+def dist(application: str, folder: Path, **changes: Any) -> Path:
+    """A folder with an application's part of dist/ except the packages: templates and definitions. `changes` replace keys
+    of its description.
+    """
+    done = fill(description(application) | changes, folder)
     assert done.returncode == 0, done.stderr
     openapi = ROOT / "apps" / application / "openapi.yaml"
     document = openapi.read_text() if openapi.exists() else ""

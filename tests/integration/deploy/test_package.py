@@ -12,7 +12,7 @@ import pytest
 from harness.documents import accepted, wait_until
 from harness.engine import docker
 from harness.fixtures import MakeStack
-from harness.machine import ROOT, found_on_this_machine
+from harness.machine import ROOT, found_on_this_machine, image
 from harness.packages import digests, unpacked
 from harness.stack import Stack
 from integration.deploy.filled import description, fill
@@ -118,15 +118,7 @@ def test_made_again_from_nothing_it_has_the_same_hash(tmp_path: Path) -> None:
 def running(request: pytest.FixtureRequest, made: str, make_stack: MakeStack) -> tuple[str, Stack]:
     """The stack on one of the three artefacts."""
     assert made
-    done = subprocess.run(
-        ["bin/build"], cwd=ROOT, env=_environment(LAMBDA_FROM=request.param), capture_output=True, text=True, check=False
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
     return request.param, make_stack(env={"LAMBDA_FROM": request.param})
-
-
-def _environment(**more: str) -> dict[str, str]:
-    return {**os.environ, **more}
 
 
 def test_stack_runs_on_that_very_artefact(running: tuple[str, Stack]) -> None:
@@ -149,12 +141,12 @@ def test_stack_runs_on_that_very_artefact(running: tuple[str, Stack]) -> None:
 def test_container_image_answers_an_invocation_by_itself(made: str) -> None:
     """The image as AWS runs it: its entry point is the runtime interface client, its command the handler."""
     assert made
-    image = f"{os.environ.get('STACK_IMAGES', 'durable-lambda')}/function"
-    assert docker(
-        "image", "inspect", "--format", "{{.Config.Entrypoint}} {{.Config.Cmd}}", image
-    ).strip() == ("[python -m awslambdaric] [lambda_function.lambda_handler]")
+    name = image("documents-function")
+    assert docker("image", "inspect", "--format", "{{.Config.Entrypoint}} {{.Config.Cmd}}", name).strip() == (
+        "[python -m awslambdaric] [lambda_function.lambda_handler]"
+    )
     said = docker(
-        "run", "--rm", "--network", "none", "--entrypoint", "python", image, "-c",
+        "run", "--rm", "--network", "none", "--entrypoint", "python", name, "-c",
         "import awslambdaric, lambda_function; print(lambda_function.lambda_handler.__name__)",
     )  # fmt: skip
     assert said.strip() == "lambda_handler"
@@ -162,7 +154,7 @@ def test_container_image_answers_an_invocation_by_itself(made: str) -> None:
 
 def test_an_unknown_artefact_is_one_sentence() -> None:
     done = subprocess.run(
-        ["bin/build"], cwd=ROOT, env=_environment(LAMBDA_FROM="jar"), capture_output=True, text=True, check=False
+        ["bin/application"], cwd=ROOT, env={**os.environ, "LAMBDA_FROM": "jar"}, capture_output=True, text=True, check=False
     )  # fmt: skip
     assert done.returncode != 0
     assert "LAMBDA_FROM is 'jar'; set it to image, zip or layer." in done.stderr

@@ -42,9 +42,11 @@ def expenses(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Those of apps/seed, which declares nothing of its own."""
-    return dist("seed", tmp_path_factory.mktemp("seed"))
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Those of an application without buckets, variables and secrets."""
+    nothing: dict[str, Any] = {"environment": {}, "secrets": {}}
+    folder = tmp_path_factory.mktemp("bare")
+    return dist("seed", folder, buckets={}, function=nothing, worker=nothing)
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +140,9 @@ def test_a_worker_may_use_its_one_bucket(aws: Any, expenses: Path, around: dict[
 
 
 def test_a_worker_without_buckets_and_secrets_has_no_right(
-    aws: Any, seed: Path, around: dict[str, str]
+    aws: Any, bare: Path, around: dict[str, str]
 ) -> None:
-    made = worker(aws, seed, around)
+    made = worker(aws, bare, around)
     for role in ("TaskRole", "StartRole"):
         assert aws("iam").list_role_policies(RoleName=made[role])["PolicyNames"] == []
     task = containers(aws, made)["worker"]
@@ -162,9 +164,9 @@ def test_a_key_of_a_model_is_handed_over_where_it_is_named(
     assert "ANALYZER_BASE_URL" not in variables
 
 
-def test_a_server_with_a_key_asks_for_tokens(aws: Any, seed: Path, around: dict[str, str]) -> None:
+def test_a_server_with_a_key_asks_for_tokens(aws: Any, bare: Path, around: dict[str, str]) -> None:
     """The two containers of the task, run: one writes the key down, the other checks tokens with it."""
-    made = server(aws, seed, around, KeySecret=kept(aws, "key", secret("resonate_public_key")))
+    made = server(aws, bare, around, KeySecret=kept(aws, "key", secret("resonate_public_key")))
     key, task = (containers(aws, made)[name] for name in ("key", "server"))
     assert task["dependsOn"] == [{"containerName": "key", "condition": "SUCCESS"}]
     (arn,) = pairs(key, "secrets", "valueFrom").values()
@@ -239,7 +241,7 @@ def test_the_function_has_a_token_and_a_key_to_hide_it_where_the_server_asks_for
 
 
 @pytest.mark.parametrize(
-    ("application", "wanted"), [("documents", {"Documents", "Work", "Results"}), ("expenses", {"Ledger"}), ("seed", set())]
+    ("application", "wanted"), [("documents", {"Documents", "Work", "Results"}), ("expenses", {"Ledger"}), ("bare", set())]
 )  # fmt: skip
 def test_storage_is_created_encrypted_and_takes_objects(
     aws: Any, request: pytest.FixtureRequest, application: str, wanted: set[str]
