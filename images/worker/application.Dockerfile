@@ -4,11 +4,6 @@ ARG STACK_IMAGES=durable-lambda
 
 FROM ${STACK_IMAGES}/tools AS tools
 
-# The application's code with its bytecode, gathered into one layer: after an edit only this layer is exported.
-FROM tools AS code
-COPY app/ /code/app/
-RUN /opt/uv/bin/python -m compileall -q -s /code /code/app
-
 FROM ${STACK_IMAGES}/worker AS app
 USER root
 # The dependencies change rarely, so they have a layer of their own. It is made right here: copying it would take as long again.
@@ -16,5 +11,7 @@ RUN --mount=type=bind,from=tools,source=/opt,target=/opt \
     --mount=type=bind,source=requirements.lock,target=/tmp/requirements.lock \
     --mount=type=cache,id=uv,target=/root/.cache/uv --mount=type=secret,id=ca --mount=type=secret,id=pip_conf \
     /opt/build-tools/with-index /opt/build-tools/install-lock /app/.venv /tmp/requirements.lock
-COPY --from=code /code/ /
+# The application and the library with their bytecode (images/tools/applications/staging.py): after an edit only this layer
+# is exported.
+COPY app/ /app/
 USER 10001:10001

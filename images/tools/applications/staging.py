@@ -14,7 +14,9 @@ Files that have not changed are left alone, and files that are no longer needed 
 import hashlib
 import json
 import os
+import py_compile
 from dataclasses import asdict
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +55,14 @@ def stage(folder: Folder, library: Path, locks: dict[str, Path], target: Path, p
     )
     wanted["secrets"] = "".join(_secret_lines(application)).encode()
     wanted["built-from"] = f"function {digests['function']}\nworker {digests['worker']}\n".encode()
+    kept = set()
     for name, content in wanted.items():
-        _keep(target / name, content.read_bytes() if isinstance(content, Path) else content)
+        kept.add(target / name)
+        changed = _keep(target / name, content.read_bytes() if isinstance(content, Path) else content)
+        if name.startswith("worker/app/") and name.endswith(".py"):
+            kept.add(_compile(target / name, name.removeprefix("worker"), anew=changed))
     for part in ("function", "worker", "gateway", "samples"):
-        _remove_others(target / part, {target / name for name in wanted})
+        _remove_others(target / part, kept)
         _keep_folder(target / part)
 
 
@@ -102,10 +108,29 @@ def _digest(wanted: dict[str, Path | bytes], prefix: str) -> str:
     return found.hexdigest()[:16]
 
 
-def _keep(path: Path, content: bytes) -> None:
-    """Write the file with this content, readable by the containers' users; do nothing if it is like that already."""
+def _compile(source: Path, name: str, *, anew: bool) -> Path:
+    """The bytecode of a worker's module, beside it: its container cannot write any, and would compile at every start.
+
+    `name` is where the module lies in the container. Python compares the source's hash, so no date matters. A module that
+    cannot be compiled has none: the worker itself says what is wrong with it.
+    """
+    cached = Path(cache_from_source(str(source)))
+    if anew or not cached.is_file():
+        cached.unlink(missing_ok=True)
+        mode = py_compile.PycInvalidationMode.CHECKED_HASH
+        if py_compile.compile(str(source), str(cached), dfile=name, quiet=2, invalidation_mode=mode):
+            cached.parent.chmod(0o755)
+            cached.chmod(0o644)
+    return cached
+
+
+def _keep(path: Path, content: bytes) -> bool:
+    """Write the file with this content, readable by the containers' users; do nothing if it is like that already.
+
+    Returns whether it was written.
+    """
     if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
-        return
+        return False
     _keep_folder(path.parent)
     if path.is_dir():
         _remove_others(path, set())
@@ -114,6 +139,7 @@ def _keep(path: Path, content: bytes) -> None:
     new.write_bytes(content)
     new.chmod(0o644)
     new.replace(path)
+    return True
 
 
 def _keep_folder(path: Path) -> None:

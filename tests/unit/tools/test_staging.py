@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,9 @@ def stage(application: Application, library: Path, target: Path) -> None:
 
 
 def names(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    """The files in a folder, bytecode left out."""
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {name for name in files if not name.endswith(".pyc")}
 
 
 def test_each_half_gets_its_files_and_the_library_it_names(
@@ -192,3 +195,26 @@ def test_a_new_version_of_the_library_counts_where_the_application_says_which_it
     before = locks.digest(document, "worker", library)
     (library / "src/durable_lambda/__init__.py").write_text('__version__ = "0.2.0"\n')
     assert (locks.digest(document, "worker", library) != before) is stale
+
+
+def test_a_worker_has_its_bytecode_which_follows_the_source(
+    application: Application, library: Path, target: Path
+) -> None:
+    application.write("steps/one.py", "VALUE = 1\n")
+    stage(application, library, target)
+    cached = Path(cache_from_source(str(target / "worker/app/steps/one.py")))
+    first = cached.read_bytes()
+    assert b"/app/steps/one.py" in first
+    assert not (target / "function/task/steps/__pycache__").exists()
+    # The same source keeps its bytecode; another one has another; what cannot be compiled or is gone has none.
+    stage(application, library, target)
+    assert cached.read_bytes() == first
+    application.write("steps/one.py", "VALUE = 2\n")
+    stage(application, library, target)
+    assert cached.read_bytes() != first
+    application.write("steps/one.py", "VALUE =\n")
+    stage(application, library, target)
+    assert not cached.exists()
+    (application.path / "steps/one.py").unlink()
+    stage(application, library, target)
+    assert not (target / "worker/app/steps").exists()
