@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import HOUR, Server, Worker, now
+from conformance.client import HOUR, Server, Worker, now
 
 Open = Callable[[str, str], Worker]
 

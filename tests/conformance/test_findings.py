@@ -1,6 +1,6 @@
 """Each difference that the differential fuzzer found. The embedded server once answered each of them differently."""
 
-from conftest import Server
+from conformance.client import Server
 
 
 def test_a_cron_of_one_year_is_not_found_from_september(debug: Server) -> None:

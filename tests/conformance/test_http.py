@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import VERSION, Server
+from conformance.client import VERSION, Server
 
 
 def test_health(client: httpx.Client) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import HOUR, Server, now
+from conformance.client import HOUR, Server, now
 
 
 def test_create_answers_the_record(server: Server) -> None:

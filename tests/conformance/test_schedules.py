@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Server
+from conformance.client import Server
 
 
 def schedule(server: Server, name: str, cron: str = "* * * * *", **more: Any) -> dict[str, Any]:

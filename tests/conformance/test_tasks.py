@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from conftest import HOUR, Server, now
+from conformance.client import HOUR, Server, now
 
 
 def test_a_promise_with_a_target_has_a_pending_task(server: Server) -> None:
