@@ -43,12 +43,12 @@ from resonate.error import ApplicationError
 from resonate.ids import validate_root_id
 from resonate.types import PromiseRecord
 
+from durable_lambda.address import address
 from durable_lambda.deadline import FOREVER
 from durable_lambda.function.promises import (
     RESERVE_SECONDS,
     Promises,
     ServerAwayError,
-    address,
     server_token,
     server_url,
 )

@@ -13,13 +13,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from resonate.connections import HttpConnection
 from resonate.error import ConnectorError, ServerError
 from resonate.resonate import Resonate
 from resonate.types import PromiseRecord, Value
 
+from durable_lambda.address import address
 from durable_lambda.deadline import FOREVER
 from durable_lambda.ids import WORKER_GROUP
 
@@ -27,7 +27,6 @@ from durable_lambda.ids import WORKER_GROUP
 BUDGET_SECONDS = 3.0
 #: Seconds of the invocation's remaining time that are kept for the answer.
 RESERVE_SECONDS = 0.5
-_PORT = 8001
 _NOT_FOUND = 404
 _ERROR = 500
 #: The statuses that a server with AUTH=on answers if the token is missing or does not allow the request.
@@ -181,18 +180,6 @@ def server_url(environ: Mapping[str, str]) -> str:
     """RESONATE_URL; else RESONATE_HOST, at the port RESONATE_STORE_PORT; else a server on this machine."""
     url = environ.get("RESONATE_URL")
     return url or address(environ.get("RESONATE_HOST") or "localhost", environ.get("RESONATE_STORE_PORT"))
-
-
-def address(host: str, port: str | int | None = None) -> str:
-    """The URL of a server. `host` may be a URL, and may have a port of its own; else `port` is used (default: 8001)."""
-    url = urlsplit(host if "://" in host else f"http://{host}")
-    try:
-        has_port = url.port is not None
-    except ValueError:
-        raise ValueError(f"The server's address {host!r} has a port that is not a number to 65535.") from None
-    if not url.hostname:
-        raise ValueError(f"The server's address {host!r} has no host: write http://HOST or http://HOST:PORT.")
-    return (url if has_port else url._replace(netloc=f"{url.netloc.rstrip(':')}:{port or _PORT}")).geturl()
 
 
 def server_token(environ: Mapping[str, str]) -> str | None:

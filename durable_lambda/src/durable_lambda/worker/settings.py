@@ -7,12 +7,13 @@ its name in /run/secrets. The variable takes precedence over the file, and an em
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from durable_lambda.address import address
 
 #: Where the stack mounts secrets.
 SECRETS = Path("/run/secrets")
@@ -85,9 +86,7 @@ class Settings(BaseSettings):
         values = dict(values)
         host = values.get("resonate_host")
         if host and not values.get("resonate_url"):
-            url = host if "://" in host else f"http://{host}"
-            has_port = re.search(r":\d+/?$", url)
-            values["resonate_url"] = url if has_port else f"{url}:{values.get('resonate_store_port') or 8001}"
+            values["resonate_url"] = address(host, values.get("resonate_store_port"))
         file = values.get("resonate_token_file")
         # A file that is named takes precedence over the one in /run/secrets, but not over the variable.
         if file and not os.environ.get("RESONATE_TOKEN"):
