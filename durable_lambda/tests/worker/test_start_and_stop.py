@@ -96,11 +96,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         cut = Event()
         self.server.tokens.add(self.headers["Authorization"])
+        # Before the answer: once the worker has that, a test may end the stream.
+        self.server.streams.append(cut)
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
         self.wfile.flush()
-        self.server.streams.append(cut)
         cut.wait()
 
     def do_POST(self) -> None:
